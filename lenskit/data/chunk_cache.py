@@ -1,4 +1,4 @@
-"""Cache of stored chunks, with reading ahead."""
+"""Cache of the chunks of a dataset, which threads read ahead of time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lenskit.kinds.dataset import Dataset
 log = logging.getLogger("lenskit")
 
 READ_LENSES = 64
-"""Chunks of fewer lenses are read together, about this number of lenses at a time."""
+"""Chunks with fewer lenses are read in groups of about this number of lenses."""
 
 
 class ChunkCache:
@@ -34,7 +34,7 @@ class ChunkCache:
     Args:
         dataset: Dataset to read from.
         order: Order of the lenses, which divides them into chunks.
-        draws: Number of images of each lens to read.
+        draws: Number of images to read of each lens.
         workers: Number of reading threads. With 0, chunks are read when they are needed.
         keep: Whether chunks stay in memory after they were read.
     """
@@ -49,7 +49,7 @@ class ChunkCache:
         keep_freed_memory()
 
     def want(self, chunks: Iterable[int]) -> None:
-        """Start to read chunks in this order, and drop all others unless they are kept."""
+        """Start to read these chunks in order; drop all other chunks unless `keep` is set."""
         wanted = dict.fromkeys(chunks)
         if not self.keep:
             self._let_go(self._held.keys() - wanted.keys())
@@ -57,10 +57,13 @@ class ChunkCache:
             self._start(wanted)
 
     def lenses(self, index: Tensor) -> Pixels:
-        """Return lenses in this order, after waiting until they are read.
+        """Return the images and parameters of lenses, after waiting for their chunks.
+
+        Args:
+            index: (n,) int64, numbers of the lenses. The result has the same order.
 
         Raises:
-            LenskitError: They cannot be read.
+            LenskitError: A chunk cannot be read.
         """
         chunks, rows = np.divmod(index.numpy(), self.order.chunk)
         self._start(dict.fromkeys(chunks.tolist()))
@@ -94,7 +97,7 @@ class ChunkCache:
                 self._free.append(future.result()[0])
 
     def _start(self, chunks: Iterable[int]) -> None:
-        """Start to read the missing chunks; small chunks are read together."""
+        """Start to read the missing chunks, small chunks in groups."""
         missing = [chunk for chunk in chunks if chunk not in self._held]
         for group in (missing[i : i + self._together] for i in range(0, len(missing), self._together)):
             parts = [self.order.lenses_of(chunk) for chunk in group]
@@ -133,7 +136,7 @@ def load(dataset: Dataset, draws: int, device: torch.device) -> Pixels:
     """Read all lenses into one tensor on a device.
 
     Raises:
-        UsageError: They do not fit into its memory.
+        UsageError: The images do not fit into the memory of the device.
     """
     check_room(dataset, draws, device)
     gigabytes = size_in_bytes(dataset, draws) / 1e9
@@ -152,12 +155,12 @@ def check_room(dataset: Dataset, draws: int, device: torch.device) -> None:
     """Check that all images fit into the memory of a device.
 
     Raises:
-        UsageError: They do not fit. The message has the sizes of both.
+        UsageError: The images do not fit. The message has the needed memory and the available memory.
     """
     needed, room = size_in_bytes(dataset, draws), _room(device)
     if needed > room:
         raise UsageError(
-            f"the images need {needed / 1e9:.1f} GB, {'memory' if device.type == 'cpu' else device} has "
+            f"the images need {needed / 1e9:.1f} GB, but {'memory' if device.type == 'cpu' else device} has "
             f"{room / 1e9:.1f} GB: use --set input.keep={'disk' if device.type == 'cpu' else 'memory'}"
         )
 

@@ -1,8 +1,8 @@
 """Lens sets, the common interface of simulated and stored lenses.
 
-Training, evaluations, embeddings and anomaly detectors use it. A lens set has an array of lens numbers, and gives
-access to values, names and images. `select` keeps the numbers, so a split, a class or a shard of a lens set is again a
-lens set of the same lenses.
+Training, evaluations, embeddings and anomaly detectors use lens sets. A lens set has the numbers of its lenses, and
+gives access to their parameter values, names and images. `select` returns a smaller lens set, such as a split, a class
+or a shard. Its lenses keep their numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lenskit.kinds.parameter import Parameter
 
 Numbers = NDArray[np.int64]
 Rows = Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
-"""Rows of a lens table: their numbers, or a mask."""
+"""Rows of a lens table: row numbers, or a mask."""
 
 CHUNK = 256
 """Number of images that are simulated or read at a time."""
@@ -35,10 +35,10 @@ class Lenses:
     The views of a lens are consecutive. `images.unflatten(0, (-1, views))` gives the views a separate axis.
 
     Attributes:
-        images: (n, channels, height, width), float32; for embedded lenses their features (n, d).
-        values: (n,) of each recorded parameter by name, NaN if unknown.
+        images: (n, channels, height, width), float32; for embedded lenses, the features (n, d).
+        values: Values (n,) of each recorded parameter by name, NaN if unknown.
         lens: (n,) int64, number of the lens in each image.
-        view: (n,) int64, number of the image among the images of its lens.
+        view: (n,) int64, number of each image among the views of the lens.
     """
 
     images: Tensor
@@ -59,7 +59,7 @@ class Lenses:
         return {name: value.double().cpu().numpy() for name, value in self.values.items()}
 
     def first_views(self, views: int) -> Lenses:
-        """Return the first of every `views` images."""
+        """Return the first view of each lens, if each lens has `views` views."""
         values = {name: value[::views] for name, value in self.values.items()}
         return Lenses(self.images[::views], values, self.lens[::views], self.view[::views])
 
@@ -104,16 +104,16 @@ class LensTable(ABC):
         """Yield the lenses in order, about `size` images at a time."""
 
     def select(self, rows: Rows) -> Self:
-        """Return the lenses of given rows; their numbers stay the same."""
+        """Return the lenses in some rows; the lenses keep their numbers."""
         chosen = copy(self)
         chosen.index = self.numbers(rows)
         return chosen
 
     def numbers(self, rows: Rows) -> Numbers:
-        """Return the numbers of the lenses of given rows."""
+        """Return the numbers of the lenses in some rows."""
         chosen = np.asarray(rows)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        # In a set of all lenses a row is the number of its lens.
+        # In a set of all lenses, row i has lens i.
         return chosen if isinstance(self.index, range) else self.index[chosen]
 
 
@@ -123,7 +123,7 @@ class LensSet(LensTable):
     Attributes:
         image_shape: Channels, height and width of an image.
         pixel_scale: Size of a pixel in arcsec; None if unknown.
-        views: Number of views of a lens; None if it is unlimited.
+        views: Number of views of a lens; None if unlimited.
         removable: Parameter groups whose light can be left out.
         step: Number of neighbouring lenses that are best read together.
     """
@@ -136,7 +136,7 @@ class LensSet(LensTable):
 
     @abstractmethod
     def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
-        """Return the first views of the lenses of given rows.
+        """Return the first views of the lenses in some rows.
 
         Args:
             rows: Rows of the set.
@@ -152,7 +152,7 @@ class LensSet(LensTable):
             yield self.read(rows, views, omit)
 
     def parts(self, size: int = CHUNK, views: int = 1) -> Iterator[range]:
-        """Yield the rows in order, about `size` images at a time, in multiples of `step`."""
+        """Yield ranges of rows in order: about `size` images each, multiples of `step`."""
         count = max(size // (self.step * views), 1) * self.step
         return (range(start, min(start + count, len(self))) for start in range(0, len(self), count))
 
@@ -185,7 +185,7 @@ class ArrayLenses(LensSet):
 
 
 def join_values(parts: Iterable[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
-    """Concatenate the values of parts by name."""
+    """Concatenate the values of each parameter."""
     joined: dict[str, list[NDArray[np.float64]]] = {}
     for part in parts:
         for name, value in part.items():

@@ -2,7 +2,7 @@
 
 The lenses of a chunk are read together. Each pass over the data therefore shuffles the chunks. Several consecutive
 chunks form a window, and the lenses of a window are shuffled. The order depends only on the seed and the number of the
-pass, not on the number of processes or on a resumption.
+pass, not on the number of processes or on whether training was resumed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Order:
         self.windows_per_pass = -(-self.chunks // self.chunks_per_window)
 
     def at(self, places: Tensor) -> tuple[Tensor, range]:
-        """Return the lenses at places of the stream, and the windows that contain them.
+        """Return the lenses at some places of the stream, and the windows of these lenses.
 
         Args:
             places: (n,) int64.
@@ -67,7 +67,7 @@ class Order:
         return chunks[own * self.chunks_per_window : (own + 1) * self.chunks_per_window].tolist()
 
     def chunks_for(self, window: int, wanted: Callable[[Tensor], Tensor]) -> list[int]:
-        """Return the chunks of a window with lenses at wanted places, in reading order.
+        """Return the chunks of a window that contain wanted lenses, in reading order.
 
         Args:
             window: Number of the window.
@@ -86,7 +86,7 @@ class Order:
 
 @lru_cache(maxsize=4)
 def _one_pass(order: Order, number: int) -> tuple[Ints, Ints]:
-    """Return the chunks of a pass in reading order, and where each window begins."""
+    """Return the chunks of a pass in reading order, and the place of each window."""
     chunks = _generator(order.seed, number).permutation(order.chunks)
     lengths = np.where(chunks == order.chunks - 1, order.lenses - (order.chunks - 1) * order.chunk, order.chunk)
     before = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -99,7 +99,7 @@ def _shuffled(order: Order, window: int) -> tuple[Ints, int]:
     number, own = divmod(window, order.windows_per_pass)
     lenses = np.concatenate([np.arange(r.start, r.stop) for r in map(order.lenses_of, order.chunks_of(window))])
     if order.chunk > 1:  # chunks of one lens are shuffled already, and stay in reading order
-        # Add one, because numpy ignores a zero at the end of a seed, and the shorter seed orders the chunks.
+        # Add one: numpy ignores a zero at the end of a seed, and the seed without it orders the chunks.
         lenses = _generator(order.seed, number, own + 1).permutation(lenses)
     return lenses, int(_one_pass(order, number)[1][own])
 

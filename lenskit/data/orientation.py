@@ -1,7 +1,7 @@
-"""Rotation by multiples of 90 degrees, and mirroring, of images and parameters.
+"""Quarter turns and mirroring of images and their parameters.
 
 x increases with the column of an image and y with its row. A rotation from x to y is counter-clockwise if the first row
-is drawn at the bottom, as in `lenskit show`. An image is first mirrored, then rotated.
+is plotted at the bottom, as in `lenskit show`. An image is first mirrored, then rotated.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def orient_values(
 ) -> dict[str, Tensor]:
     """Return the parameters of images after `orient_images`.
 
-    A quantity of spin s has components (a, b) = r (cos s phi, sin s phi). A mirror replaces phi by pi - phi, so (a, b)
-    by (m a, -m b) with m = (-1)^s. A quarter turn replaces (a, b) by (-b, a), s times.
+    A quantity of spin s has components (a, b) = r (cos s phi, sin s phi). A mirror replaces phi by pi - phi, and
+    thus (a, b) by (m a, -m b) with m = (-1)^s. A quarter turn replaces (a, b) by (-b, a), s times.
 
     Args:
-        values: For each recorded parameter, its values, of the shape of `quarters`.
+        values: Values of each recorded parameter by name, of the shape of `quarters`.
         quarters: int64, see `orient_images`.
         mirrored: bool, see `orient_images`.
-        known: The parameters. The spin of a parameter that is not among them follows from its name.
+        known: The parameters with their spins. The spin of a parameter that is not listed follows from its name.
 
     Returns:
-        For each parameter its new values; NaN if they need a component that is not recorded.
+        New values of each parameter by name; NaN if they depend on a component that is not recorded.
     """
     parameters = {parameter.name: parameter for parameter in known}
     new: dict[str, Tensor] = {}
@@ -66,10 +66,10 @@ def orient_values(
 
 
 def _component(first: bool, spin: int, own: Tensor, other: Tensor, quarters: Tensor, mirrored: Tensor) -> Tensor:
-    """Return the new value of one component, from the old values of both."""
+    """Return the new value of one component from the old values of both components."""
     sign = (-1) ** spin * (1 if first else -1)
     own, other = torch.where(mirrored, sign * own, own), torch.where(mirrored, -sign * other, other)
     quarters = (spin * quarters) % 4
-    # (a, b) becomes (-b, a), (-a, -b), (b, -a).
+    # (a, b) becomes (-b, a), (-a, -b), (b, -a) after one, two, three steps.
     turned = torch.where(quarters % 2 == 1, -other if first else other, own)
     return torch.where(quarters > 1, -turned, turned)

@@ -1,4 +1,4 @@
-"""Datasets from the argument of `--data`."""
+"""Find the reader of a `--data` argument, and open the dataset."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from lenskit.registry import registry
 from lenskit.words import PATH, listed, quoted, shortened
 
 MOST_INSIDE = 20
-"""Number of files and folders, at each of two levels, that are examined in a folder that no reader recognises."""
+"""Maximum number of entries that are examined at each of two levels of a folder that no reader recognises."""
 
 
 def find_reader(text: str) -> tuple[str, Path]:
-    """Return the reader and the path of an argument of `--data`.
+    """Return the reader's name and the path in an argument of `--data`.
 
     Args:
         text: `READER:PATH`, or a path that a reader recognises. Readers of one layout are tried before `general`
@@ -44,7 +44,7 @@ def find_reader(text: str) -> tuple[str, Path]:
         return name, Path(path)
     given = Path(text)
     if not text or not os.path.exists(given):  # `exists` is also False if the name is too long
-        nowhere = f": the link leads to {os.readlink(given)}, which is not there" if os.path.islink(given) else ""
+        nowhere = f": it is a link to {os.readlink(given)}, which does not exist" if os.path.islink(given) else ""
         raise UsageError(f"there are no data at {shortened(text, PATH)}{nowhere}")
     if reader := _recognised(given):
         return reader, given
@@ -57,7 +57,7 @@ def find_reader(text: str) -> tuple[str, Path]:
     links = [path.name for path in sorted(given.glob("*")) if path.is_symlink() and not path.exists()]
     nowhere = f", which has broken links (such as {links[0]})" if links else ""
     raise UsageError(
-        f"no reader recognises {shortened(text, PATH)}{nowhere}; name one, as --data READER:PATH ({forms})"
+        f"no reader recognises {shortened(text, PATH)}{nowhere}; name the reader: --data READER:PATH ({forms})"
     )
 
 
@@ -69,7 +69,7 @@ def _recognised(path: Path) -> str | None:
 
 
 def _inside(root: Path) -> list[Path]:
-    """Return some files and folders of a folder and of its subfolders."""
+    """Return the first entries of a folder and of its subfolders."""
     entries: list[Path] = []
     for pattern in ("*", "*/*") if root.is_dir() else ():
         paths = (path for path in sorted(root.glob(pattern)) if not path.name.startswith((".", "__")))
@@ -86,9 +86,9 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
     for part in re.split(r'&(?=(?:[^"]*"[^"]*")*[^"]*$)', behind):  # not at an & in a quoted text
         name, equals, _ = part.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"? takes options of the reader, OPTION=VALUE joined by &, got {quoted(part)}")
+            raise UsageError(f"options of the reader after ? must be OPTION=VALUE, joined by &; got {quoted(part)}")
         if name.strip() in ("name", "path"):
-            raise UsageError(f"? takes options of the reader, not its {name.strip()}: type [READER:]PATH before the ?")
+            raise UsageError(f"the {name.strip()} cannot follow ?: type [READER:]PATH before the ?")
         options |= read_assignment(f"data.{part.strip()}")["data"]
     return before, options
 
@@ -106,7 +106,7 @@ def text_of(section: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return the text from which a value can be read back."""
+    """Return the text of a value that `_split` reads as the same value."""
     plain = isinstance(value, str) and "&" not in value and assignment("data.x", value) == {"data": {"x": value}}
     return value if plain else json.dumps(value)
 
@@ -117,7 +117,7 @@ def _reader(name: str) -> type[Dataset]:
 
 
 def absolute_spec(text: str) -> str:
-    """Return an argument of `--data` that is valid in any working directory.
+    """Return an argument of `--data` with the reader and an absolute path.
 
     The form is `READER:/PATH`, followed by the options if there are any.
 
@@ -160,7 +160,7 @@ def open_dataset(text: str, size: int | None = None, **options: Any) -> Dataset:
         text: `[READER:]PATH[?OPTION=VALUE&...]`, see `find_reader`.
         size: Height and width of the images in pixels, for readers that crop images (readers with an option `size`).
             An option in `text` overrides it.
-        options: Other options of the reader. Options in `text` override them.
+        options: Further options of the reader. Options in `text` override them.
     """
     name, path = find_reader(text)
     options |= _split(text)[1]

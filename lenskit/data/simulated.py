@@ -25,9 +25,9 @@ class SimulatedLenses(LensSet):
     Args:
         simulator: The simulator.
         seed: Random seed of the lenses.
-        split: Part of the data that they belong to; training uses `train`.
+        split: Name of the split, such as `train`. Different splits have different lenses.
         index: Number of lenses n, for the lenses 0 to n - 1, or (n,) numbers of lenses. By default the set is endless:
-            a row is the number of its lens, and `select` gives finite sets.
+            row i has lens i, and `select` returns finite sets.
         shared_groups: Parameter groups that all views of a lens share.
     """
 

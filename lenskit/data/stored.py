@@ -60,13 +60,13 @@ class StoredLenses(LensSet):
 
     def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
         if frozenset(omit):
-            raise LenskitError("nothing can be left out of stored images")
+            raise LenskitError("no light can be left out of stored images")
         meet_dataset(self.dataset)
         index = self.numbers(rows)
         return self.made_of(*read_lenses(self.dataset, _as_range(index), draws=views), torch.from_numpy(index))
 
     def made_of(self, images: Tensor, known: Tensor, index: Tensor) -> Lenses:
-        """Return images and parameters that were read as `Lenses`.
+        """Return images and parameters from `read_lenses` as `Lenses`.
 
         Args:
             images: (n, views, channels, height, width).
@@ -83,7 +83,7 @@ class StoredLenses(LensSet):
 
 
 def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tensor | None = None) -> Pixels:
-    """Read the first `draws` images of lenses and their parameters.
+    """Read the first `draws` images of each lens, and the parameters.
 
     Undefined pixels are filled.
 
@@ -111,7 +111,8 @@ def _all_finite(images: Tensor) -> bool:
     The function uses numpy, because torch would start threads in each reading thread.
     """
     pixels = images.numpy().reshape(-1)
-    # A sum of squares allocates no memory, and is finite only if all pixels are. Large finite pixels may overflow it.
+    # A sum of squares allocates no memory, and is finite only if all pixels are. Large finite pixels may overflow the
+    # sum.
     return math.isfinite(np.einsum("i,i->", pixels, pixels)) or bool(np.isfinite(pixels).all())
 
 
@@ -121,7 +122,7 @@ def _per_image(values: Tensor, draws: int) -> Tensor:
 
 
 def _as_range(index: Numbers) -> Sequence[int]:
-    """Return consecutive numbers as a range, which is fast to read; others as a list."""
+    """Return consecutive numbers as a range, which is fast to read, or else a list."""
     if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
         return range(int(index[0]), int(index[0]) + len(index))
     return index.tolist()

@@ -30,10 +30,10 @@ VIEWS = "views"
 """Parameter group of the random numbers of a pair strategy."""
 
 RESIDENT_BYTES = 2**30
-"""By default, stored images that need at most this memory are kept in memory after they were read."""
+"""With `keep="auto"`, stored images stay in memory if they need at most this number of bytes."""
 
 ALIKE = 16
-"""Number of simulated lenses that are examined before training. A few suffice, because all come from the same
+"""Maximum number of simulated lenses that are examined before training. A few suffice, because all come from the same
 distribution, and simulating them takes time."""
 
 NEIGHBOURS = 32
@@ -50,7 +50,7 @@ Keep = Literal["auto", "disk", "memory", "device"]
 class Share:
     """Part of each batch that this process makes.
 
-    It has the lenses `rank`, `rank + world_size`, ... of the `batch_size` lenses.
+    The process makes the lenses `rank`, `rank + world_size`, ... of the `batch_size` lenses of a batch.
     """
 
     batch_size: int
@@ -99,17 +99,17 @@ class TrainingSet(ABC):
     def resize(self, size: int | None) -> None:
         """Resize images to a size in pixels, in place of `input.size`.
 
-        It serves backbones that accept only some sizes. Call it before the first batch.
+        Backbones that accept only some sizes need this. Call it before the first batch.
         """
         self.preprocess.size = size
         self.pairs.prepare(self.parameters, self.preprocess.shape(self.image_shape))
 
     @abstractmethod
     def fetch(self, places: Tensor) -> dict[str, Any]:
-        """Return the host's data for the lenses at places of the training stream.
+        """Return numbers or pixels of the lenses at some places of the training stream.
 
         Returns:
-            Tensors by name, for `batch`.
+            Tensors by name on the CPU, for `batch`.
         """
 
     @abstractmethod
@@ -118,7 +118,7 @@ class TrainingSet(ABC):
 
     @abstractmethod
     def _sample_rows(self, lenses: int) -> Sequence[int]:
-        """Return the rows of a representative sample of about this many lenses."""
+        """Return the rows of a representative sample of at most about `lenses` lenses."""
 
     def by_index(self, index: Sequence[int]) -> Batch:
         """Return the views of lenses by their numbers, the same as in the first epoch."""
@@ -127,7 +127,7 @@ class TrainingSet(ABC):
         return self.views(lenses, KeyedGenerator(self.seed, "train", VIEWS, numbers, torch.zeros_like(numbers)))
 
     def sample(self, lenses: int) -> Batch:
-        """Return the views of a sample of about this many lenses, or of all lenses."""
+        """Return the views of a representative sample of at most about `lenses` lenses."""
         return self.by_index(self._sample_rows(lenses))
 
     def values(self, lenses: int) -> dict[str, Tensor]:
@@ -141,10 +141,10 @@ class TrainingSet(ABC):
     def meet(self) -> None:
         """Check the contracts of simulator, dataset and pairs with a few lenses.
 
-        It is called before any file is written.
+        Call this before any file is written.
 
         Raises:
-            LenskitError: One of them breaks its contract.
+            LenskitError: A component breaks its contract.
         """
         self.by_index(range(self._available(LENSES)))
 
@@ -152,7 +152,7 @@ class TrainingSet(ABC):
         """Check that batches can be made on a device.
 
         Raises:
-            UsageError: Its memory is too small.
+            UsageError: The device has too little memory.
         """
 
     def to(self, device: torch.device) -> None:
@@ -169,11 +169,11 @@ class TrainingSet(ABC):
 
     @torch.no_grad()
     def pair_up(self, prepared: Tensor, values: Mapping[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """Return the views of images that are stretched and resized already.
+        """Return the views of images that are already stretched and resized.
 
         Args:
             prepared: (n * draws, channels, height, width).
-            values: (n * draws,) of each recorded parameter.
+            values: Values (n * draws,) of each recorded parameter by name.
             rng: Random numbers of the pair strategy.
         """
         draws = self.pairs.draws
@@ -226,7 +226,7 @@ class StoredTrainingSet(TrainingSet):
         seed: Random seed of the order and of the pair strategy.
         keep: Place of the images: on `disk`, with reading ahead; in `memory` after they were read; or all on the
             training `device`. With `auto`, they are kept in memory if they need at most 1 GiB, otherwise on disk. The
-            batches do not depend on it.
+            batches do not depend on the place.
         workers: Number of threads that read ahead.
     """
 
@@ -324,7 +324,7 @@ def training_set_of(config: Config) -> TrainingSet:
 def simulator_of(training_set: TrainingSet) -> Simulator | None:
     """Return the simulator of a training set, or of its stored images.
 
-    None if stored images have no usable configuration.
+    Return None if the stored images have no usable configuration.
     """
     if isinstance(training_set, SimulatedTrainingSet):
         return training_set.lenses.simulator
@@ -344,7 +344,7 @@ def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
     """Check that the simulator has all groups that the pairs share.
 
     Raises:
-        UsageError: It lacks groups. The message names them.
+        UsageError: The simulator lacks groups, which the message names.
     """
     unknown = pairs.shared_groups - set(simulator.groups)
     if unknown:
@@ -355,14 +355,14 @@ def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
 
 
 def _check_views(dataset: Dataset, pairs: PairStrategy) -> None:
-    """Check that the data hold the images of a lens that the pairs need.
+    """Check that the data hold the images of each lens that the pairs need.
 
     Raises:
-        UsageError: They hold fewer images, or images that share other groups.
+        UsageError: The data hold fewer images of a lens, or these images share different groups.
     """
     if pairs.draws > dataset.views:
         raise UsageError(
-            f"the pairs want {pairs.draws} images of each lens, the data hold {dataset.views}: "
+            f"the pairs need {pairs.draws} images of each lens, but the data hold {dataset.views}: "
             "use --pairs default, which makes its views from one image"
         )
     if pairs.draws > 1 and pairs.shared_groups != dataset.shared_groups:

@@ -77,7 +77,7 @@ class Embeddings:
         self.view = np.zeros(n, np.int64) if view is None else _whole("view", view, n)
         self.names = [str(number) for number in range(n)] if names is None else [str(name) for name in names]
         if len(self.names) != n or any(len(array) != n for array in self.representations.values()):
-            raise UsageError(f"embeddings: {n} rows of features need as many of each other array, and as many names")
+            raise UsageError(f"embeddings with {n} rows of features need {n} rows in each array, and {n} names")
         self.path, self.about = Path(path), dict(about or {})
 
     def __len__(self) -> int:
@@ -135,8 +135,8 @@ class Embeddings:
         """Check that embeddings can be written to a path.
 
         Raises:
-            UsageError: No format has that suffix, or the path exists and lenskit did not write it. `overwrite` permits
-                to overwrite such a file, but not a folder.
+            UsageError: No format has that suffix, or the path exists and lenskit did not write it. With `overwrite`,
+                such a file is allowed, but not a folder.
             LenskitError: A package that the format needs is not installed.
         """
         files.check(Path(path), overwrite)
@@ -158,8 +158,8 @@ class Embeddings:
 
         Args:
             path: The file; its suffix selects the format.
-            parts: Embeddings of one or more rows each, with the same representations and values. The first part
-                gives the metadata.
+            parts: Embeddings of one or more rows each, with the same representations and values. The
+                metadata come from the first part.
             rows: Total number of rows.
             overwrite: Whether to overwrite a file that lenskit did not write.
 
@@ -221,7 +221,7 @@ def _column(name: str, value: ArrayLike, n: int) -> Array:
     array = _numbers(name, value, n)
     if array.dtype.kind in "iu" and (long := first_inexact(array, np.float64)) is not None:
         raise UsageError(
-            f"{name} holds {long}, which float64 cannot represent: leave it out, or number the objects from 0"
+            f"{name} holds {long}, which float64 cannot represent: leave {name} out, or number the objects from 0"
         )
     return array.astype(np.float64)
 
@@ -233,12 +233,14 @@ def _whole(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:
         whole = array.astype(np.int64)
     if not (same := whole == array).all():
         row = int(np.argmin(same))
-        raise UsageError(f"{name} must be whole numbers of 64 bits, but row {row} is {array[row]}")
+        raise UsageError(f"{name} must be 64-bit integers, but row {row} is {array[row]}")
     return whole
 
 
 def _numbers(name: str, value: ArrayLike, n: int) -> NDArray[Any]:
     array = np.asarray(value)
     if array.shape != (n,) or array.dtype.kind not in "fiub":
-        raise UsageError(f"{name} must be {n} numbers, one a row of features, but is {array.dtype} {array.shape}")
+        raise UsageError(
+            f"{name} must be {n} numbers, one for each row of features, but is {array.dtype} {array.shape}"
+        )
     return array

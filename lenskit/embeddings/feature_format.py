@@ -48,8 +48,8 @@ class FeatureFormat(FileFormat):
         Without this method, the format can only be read.
 
         Args:
-            parts: Tables of one or more rows each, all with the card and the columns of the first. A column is an
-                array (n,) of numbers, (n, d) of features, or (n,) of objects, which are texts.
+            parts: Tables of one or more rows each, all with the same card and columns. A column is an array
+                (n,) of numbers, (n, d) of features, or (n,) of Python strings.
             rows: Total number of rows.
         """
         raise NotImplementedError

@@ -45,9 +45,9 @@ def check(path: Path, overwrite: bool = False) -> None:
 
 
 def not_of_embeddings(path: Path) -> list[str] | None:
-    """Return the names in an embedding file that lenskit did not write.
+    """Return the names of files inside embeddings that lenskit did not write.
 
-    None if lenskit did not write the file at all.
+    Return None if lenskit did not write the embeddings at all.
     """
     card = card_in(path)
     return _format(path).feature_strangers(card) if card else None
@@ -74,7 +74,7 @@ def write(path: Path, parts: Iterator[FeatureTable], rows: int, overwrite: bool 
 
     Args:
         path: The file.
-        parts: Its rows.
+        parts: The rows, in parts.
         rows: Total number of rows.
         overwrite: Whether to overwrite a file that lenskit did not write.
     """
@@ -128,7 +128,7 @@ def _counted(parts: Iterator[FeatureTable], rows: int) -> Iterator[FeatureTable]
         count += len(part)
         yield part
     if count != rows or not rows:
-        raise LenskitError(f"there are {count} rows of embeddings to write, {rows} were announced")
+        raise LenskitError(f"`rows` is {rows}, but the parts have {count} rows of embeddings")
 
 
 def _formats(writes: bool = False) -> dict[str, type[FeatureFormat]]:
@@ -151,7 +151,7 @@ def _format(path: Path, writes: bool = False) -> FeatureFormat:
         writes: Whether the format must be able to write.
 
     Raises:
-        UsageError: No format has that suffix, or several have it and not exactly one recognises the file.
+        UsageError: No format has that suffix. Or several formats have it, and not exactly one recognises the file.
     """
     formats = _formats(writes)
     names = _formats_of_suffix(path, formats)
@@ -160,7 +160,9 @@ def _format(path: Path, writes: bool = False) -> FeatureFormat:
     if len(names) == 1:
         return formats[names[0]](path)
     if names:
-        raise UsageError(f"{path}: {listed(names)} have that ending; LENSKIT_PLUGINS limits which plugins are loaded")
+        raise UsageError(
+            f"{path}: {listed(names)} have that ending; set LENSKIT_PLUGINS to load only one of their plugins"
+        )
     endings = [ending for each in formats.values() for ending in each.endings if ending]
     hint = near(path.suffix, endings)
-    raise UsageError(f"files of embeddings end with {', '.join(endings)}, not as {path.name} does{hint}")
+    raise UsageError(f"the name of an embedding file must end with {', '.join(endings)}, but is {path.name}{hint}")

@@ -15,7 +15,7 @@ from lenskit.embeddings.embeddings import Embeddings
 
 
 class Embedder(Protocol):
-    """Encoder, or another object with its method `embed`."""
+    """Encoder, or any object with the method `embed`."""
 
     def embed(self, images: Tensor, batch_size: int = 256) -> NDArray[np.float32]:
         """Return features (n, d) of raw images (n, channels, height, width)."""

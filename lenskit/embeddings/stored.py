@@ -31,7 +31,7 @@ class StoredMatrix:
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype = np.dtype(array.dtype)
         if len(self.shape) != self.ndim:
-            raise ValueError(f"features have shape (n, d), these have {self.shape}")
+            raise ValueError(f"features must have shape (n, d), but have {self.shape}")
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -40,7 +40,7 @@ class StoredMatrix:
         """Read rows.
 
         Raises:
-            LenskitError: They are damaged, or not finite.
+            LenskitError: The rows are damaged, or not finite.
         """
         wanted = rows if isinstance(rows, slice) else np.asarray(rows)
         if not isinstance(wanted, slice):

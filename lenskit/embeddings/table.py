@@ -25,7 +25,7 @@ VERSION = 1
 
 FEATURES, NAMES, LENS, VIEW = "features", "names", "lens", "view"
 OWN = (FEATURES, PROJECTION, NAMES, LENS, VIEW, "about", "image", "feature")
-"""Names that a parameter's column cannot have, because they have another meaning in some format."""
+"""Column names that a parameter cannot have, because some format reserves them."""
 
 log = logging.getLogger("lenskit")
 
@@ -68,7 +68,7 @@ def card_of(found: Any, where: str) -> dict[str, Any]:
         where: Name of the file in messages.
 
     Raises:
-        LenskitError: lenskit wrote the file, but the card is damaged or of another version.
+        LenskitError: lenskit wrote the file, but the card is damaged or of a different version.
     """
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return {}
@@ -128,7 +128,8 @@ def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
 def column_name(parameter: str) -> str:
     """Return the name of a parameter's column.
 
-    It is the name of the parameter, changed if that name has another meaning in some format.
+    A reserved name, or a name that begins with `.` or `_`, gets the prefix `parameter_`. In all other names, special
+    characters are percent-encoded.
     """
     return f"parameter_{parameter}" if parameter in OWN or parameter[:1] in "._" else quote(parameter, safe="")
 

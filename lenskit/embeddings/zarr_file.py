@@ -76,7 +76,7 @@ class ZarrFile(ZarrFormat, FeatureFormat):
         for name, array in group.arrays():
             if card:
                 _check_chunks(self.path / name, array)
-            check_bytes(self.path, math.prod(array.chunks) * array.dtype.itemsize, f"{name} (a chunk of it)")
+            check_bytes(self.path, math.prod(array.chunks) * array.dtype.itemsize, f"{name} (one chunk)")
             if array.ndim != 2:
                 check_bytes(self.path, array.nbytes, name)
             columns[name] = StoredMatrix(self.path / name, array) if array.ndim == 2 else np.asarray(array[...])
@@ -86,7 +86,7 @@ class ZarrFile(ZarrFormat, FeatureFormat):
 
 
 class _Growing:
-    """Array that is filled from its beginning in whole chunks.
+    """Zarr array to which rows are appended in whole chunks.
 
     Args:
         array: The array.
@@ -150,4 +150,4 @@ def _check_chunks(folder: Path, array: Any) -> None:
     """Raise a ValueError if chunks are missing, because Zarr would read them as NaN."""
     there = sum(1 for _, _, names in os.walk(folder) for name in names if name != "zarr.json")
     if there != (wanted := math.prod(array.cdata_shape)):
-        raise ValueError(f"{wanted - there} of {wanted} chunks of its array {folder.name} are missing")
+        raise ValueError(f"{wanted - there} of {wanted} chunks of the array {folder.name} are missing")

@@ -34,7 +34,7 @@ class _NoConfig(Config):
 
     def _require(self, section: str) -> None:
         if section not in self.sections:
-            raise UsageError(f"an encoder has no configuration, so it has no section {section!r}: give a run")
+            raise UsageError(f"an encoder has no configuration, so it has no section {section!r}: use a run")
 
 
 class EncoderRun(Run):
@@ -107,7 +107,7 @@ class EncoderRun(Run):
         return Encoder.load(self.path, self._argument)
 
     def method(self) -> Method:
-        raise LenskitError(f"{self.title} is an encoder without the method that trained it: give a run")
+        raise LenskitError(f"{self.title} is an encoder without the method that trained it: use a run")
 
     def simulator(self, name: str | None = None, **options: Any) -> Simulator:
         if name is None and "simulator" not in self.config.sections:
@@ -122,8 +122,8 @@ def open_run(text: str | Path) -> Run:
         text: Path or name. A path that exists takes precedence over an encoder of the same name.
 
     Raises:
-        UsageError: It is none of these.
-        LenskitError: It is damaged, or the encoder cannot be downloaded.
+        UsageError: The text is none of these.
+        LenskitError: The run or encoder is damaged, or the encoder cannot be downloaded.
     """
     text, path = str(text), Path(text)
     if named := find_named(text):

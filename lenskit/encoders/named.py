@@ -22,8 +22,8 @@ class NamedEncoder:
     """Encoder of a plugin.
 
     Attributes:
-        record: Its record in the registry.
-        argument: The part of its name after a colon; empty if there is none.
+        record: Record of the encoder in the registry.
+        argument: Part of the name after a colon; empty without a colon.
     """
 
     record: Record
@@ -41,7 +41,7 @@ class NamedEncoder:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the backbone that its name contains."""
+        """Options of the backbone that the name of the encoder contains."""
         return {str(self.record.component.argument): self.argument} if self.argument else {}
 
     @property
@@ -49,7 +49,7 @@ class NamedEncoder:
         """Folder of the encoder, which is downloaded if it is not in the cache.
 
         Raises:
-            LenskitError: It cannot be downloaded or found.
+            LenskitError: The encoder cannot be downloaded or found.
         """
         return self.record.load()
 
@@ -57,7 +57,7 @@ class NamedEncoder:
         """Load the encoder.
 
         Raises:
-            LenskitError: It cannot be downloaded or found, or it is damaged.
+            LenskitError: The encoder cannot be downloaded or found, or is damaged.
         """
         return Encoder.load(self.folder, self.argument)
 
@@ -69,7 +69,7 @@ def find_named(text: str) -> NamedEncoder | None:
     means the encoder.
 
     Raises:
-        UsageError: Several encoders have the name, or it lacks a part after a colon.
+        UsageError: Several encoders have the name, or the name lacks a part after a colon.
     """
     name, _, argument = parse(text)
     records = [record for record in registry().of_kind("encoder") if record.name == name]
@@ -85,11 +85,11 @@ def find_named(text: str) -> NamedEncoder | None:
 
 
 def not_named(text: str) -> str:
-    """Return the end of a message about a missing path that is no encoder's name.
+    """Return text for the error about a missing path that is not an encoder's name.
 
-    It suggests similar names.
+    The text suggests similar names.
     """
     if os.sep in text or not text:
         return ""
     names = [record.typed for record in registry().of_kind("encoder")]
-    return f", and no encoder is called that{near(text, names)}; `lenskit list encoders` shows all"
+    return f", and no encoder has that name{near(text, names)}; `lenskit list encoders` lists all encoders"

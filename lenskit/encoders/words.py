@@ -8,7 +8,7 @@ from typing import Any
 from lenskit.words import escaped
 
 FIGURES = {"r2": "R2", "mae": "mean absolute error", "bias": "bias", "spearman": "rank correlation"}
-"""Full names of the figures of a result."""
+"""Full names of the metrics of a result."""
 
 WITHIN = {"within_68": "68", "within_95": "95"}
 """Names of coverage fractions of intervals, and the nominal coverage in percent."""
@@ -18,7 +18,7 @@ def told(card: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines about an encoder: network, training, images, results.
 
     Args:
-        card: Its card, which was checked as an `EncoderCard`.
+        card: Card of the encoder, which was checked as an `EncoderCard`.
     """
     for name, text in (
         ("summary", card.get("summary")),
@@ -34,7 +34,7 @@ def told(card: Mapping[str, Any]) -> Iterator[str]:
         yield escaped(f"predicts: {_named(parameter)}{_widths(parameter)}")
     if "data" in head:
         yield escaped(f"head: fitted to {head.get('lenses', 'some')} lenses of {head['data']}, "
-                      f"calibrated on {head.get('calibrated_on', 'some')} others")  # fmt: skip
+                      f"calibrated on {head.get('calibrated_on', 'some')} other lenses")  # fmt: skip
     for result in card.get("results") or ():
         yield escaped(f"result: {_result(result)}")
 

@@ -1,7 +1,7 @@
 """Division of lens sets and embeddings into training and held-out lenses.
 
-Images of one lens are never on both sides. Images with the same galaxy of a collection as their source are not either,
-see `splits.py`.
+All images of a lens are on the same side. So are all images whose source is the same galaxy of a collection (see
+`splits.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
 
 CHUNK = 256
-"""Number of lenses drawn at a time."""
+"""Number of lenses sampled at a time."""
 
 PATIENCE = 40
-"""Drawing stops with an error if fewer than one of this number of drawn lenses is on the wanted side of the split."""
+"""Sampling stops with an error if fewer than one in this number of lenses is on the wanted side of the split."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def simulated_split(simulator: Simulator, lenses: int, test_lenses: int, seed: i
     """Return simulated lenses on which no run was trained.
 
     They belong to the splits `probe-train` and `probe-test` of the seed. If sources are images of real galaxies, scenes
-    are drawn until each side has enough lenses whose galaxies are not on the other side.
+    are sampled until each side has enough lenses whose galaxies are not on the other side.
 
     Args:
         simulator: The simulator.
@@ -74,7 +74,7 @@ def simulated_split(simulator: Simulator, lenses: int, test_lenses: int, seed: i
         seed: Random seed of the lenses.
 
     Raises:
-        LenskitError: The simulator draws from too few real galaxies.
+        LenskitError: The simulator has too few real galaxies.
     """
     return LensSplit(
         _simulated_side(simulator, "probe-train", lenses, seed),
@@ -93,7 +93,7 @@ def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> 
         if start > PATIENCE * max(enough, CHUNK):
             raise LenskitError(
                 f"only {enough} of {start} simulated lenses have sources that are not on the other side of the split: "
-                "the simulator draws from too few real galaxies"
+                "the simulator has too few real galaxies"
             )
         number = np.arange(start, start + CHUNK)
         values = everything.select(number).values()
@@ -104,7 +104,7 @@ def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> 
 
 
 def stored_split(dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> LensSplit:
-    """Return the lenses of a dataset, split at random.
+    """Split the lenses of a dataset at random into training and held-out lenses.
 
     Args:
         dataset: The dataset.
@@ -135,7 +135,7 @@ def embed_rows(embedders: Mapping[str, Embedder], lenses: LensSet, omit: Iterabl
 
 
 def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed: int) -> Split:
-    """Return embeddings, split at random.
+    """Split embeddings at random into training and held-out lenses.
 
     Args:
         embeddings: The embeddings.

@@ -52,7 +52,7 @@ class OnLenses(Evaluation):
 
     @property
     def lens_origin(self) -> Mapping[str, Any]:
-        """Origin of the lenses of runs; empty before they are opened, or without runs."""
+        """Origin of the lenses on which runs are evaluated; empty before `judged_on`."""
         return self._origin
 
     def options(self) -> dict[str, Any]:
@@ -63,14 +63,14 @@ class OnLenses(Evaluation):
     def pool(self) -> int:
         """Total number of training lenses.
 
-        An evaluation that fits several times, each time to other lenses, overrides it with a larger number.
+        An evaluation that fits several models to different lenses overrides this with a larger number.
         """
         return self.lenses
 
     def judged_on(self, run: Run) -> LensSplit:
         """Return the lenses on which runs are evaluated.
 
-        The options select them. By default they are lenses of the first run's simulator.
+        The options select the lenses. By default the simulator of `run` makes them.
         """
         if self.data:
             dataset = run.encoder().open(self.data)
@@ -84,16 +84,16 @@ class OnLenses(Evaluation):
         """Check that options for runs are used only with runs.
 
         Raises:
-            UsageError: There are no runs, but an option that selects their lenses.
+            UsageError: An option selects lenses for runs, but there are no runs.
         """
         for flag, value in {"--data": self.data, "--simulator": self.simulator, "--set": self.set}.items():
             if value and not runs:
-                raise UsageError(f"{flag} is for runs: embeddings are evaluated on their own images")
+                raise UsageError(f"{flag} is for runs: embeddings already contain the features of their images")
 
     def splits(self, subjects: Sequence[Subject]) -> dict[str, Split]:
         """Return the features of training and held-out lenses, for each subject by label.
 
-        Images are simulated or read only once for all runs. Embeddings are split without any images.
+        Images are simulated or read only once for all runs. Embeddings need no images.
         """
         named = labelled(subjects)
         runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
@@ -113,8 +113,8 @@ def check_one_source(data: str | None, simulator: str | None, set: Sequence[str]
     """Check that options select either stored images or a simulator.
 
     Raises:
-        UsageError: They select both.
+        UsageError: The options select both.
     """
     if data and (simulator or set):
         other = "--simulator" if simulator else "--set, which changes a simulator,"
-        raise UsageError(f"--data and {other} are two sources of lenses: give one of them")
+        raise UsageError(f"--data and {other} are two sources of lenses: use only one of them")

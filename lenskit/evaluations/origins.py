@@ -15,7 +15,8 @@ from lenskit.run import Run
 def stored_origin(data: str, dataset: Dataset) -> dict[str, Any]:
     """Return the origin of stored images.
 
-    It has the reader, the path, the options of the reader, and the configuration that simulated the images, if any.
+    The origin has the reader, the path, the options of the reader, and, if known, the configuration that simulated the
+    images.
 
     Args:
         data: `[READER:]PATH[?OPTION=VALUE&...]`.
@@ -34,11 +35,11 @@ def stored_origin(data: str, dataset: Dataset) -> dict[str, Any]:
 def simulated_origin(run: Run, simulator: str | None, changes: Sequence[str], seed: int) -> dict[str, Any]:
     """Return the origin of simulated lenses.
 
-    It has the simulator, the digest of its options, and the seed.
+    The origin has the simulator, the digest of its options, and the seed.
 
     Args:
-        run: The run whose simulator is used if no other is named.
-        simulator: Name of another simulator.
+        run: The run whose simulator is the default.
+        simulator: Name of a simulator; None for the default.
         changes: Changed options, `OPTION=VALUE` each.
         seed: Random seed of the lenses.
     """

@@ -1,4 +1,4 @@
-"""Result files of evaluations: figures for programs, a table, and pictures."""
+"""Result files of evaluations: metrics for programs, tables, and plots."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def write_results(
     Args:
         folders: Folders to write to, which are created if they do not exist: `run.folder(NAME)` of each run.
         title: Title of the table, in one line.
-        settings: Settings that the figures depend on, in addition to the options of the evaluation, which are recorded
-            in any case.
-        results: The figures; NaN becomes null.
+        settings: Settings that the results depend on. The options of the evaluation are always recorded and need not
+            be repeated.
+        results: Metrics and other results; NaN becomes null.
         table: Rows for people.
         long: Rows for programs, in `table.csv`; by default the same as `table`.
         more: Further tables for people by title; they follow the first table in `table.md`.
-        summary: For each subject by label, its main figures by name, such as `{"theta_E R2": 0.889}`. `lenskit report`
-            collects the figures of all evaluations in one row for each run.
+        summary: Main metrics by name, such as `{"theta_E R2": 0.889}`, for each subject by label. `lenskit report`
+            collects the metrics of all evaluations in one row for each run.
         pictures: Matplotlib figures by file name, without the suffix.
         subjects: The evaluated runs and embeddings, by the labels in `summary`. By default the runs of the command,
             with the labels of `labelled`.
@@ -79,14 +79,14 @@ def write_results(
     are replaced. All other files stay.
 
     Raises:
-        LenskitError: A table, a figure of the summary or a picture has the wrong type. Nothing is written.
-        UsageError: A file of such a name exists that no earlier results list. Nothing is written.
+        LenskitError: A table, a metric of the summary or a picture has the wrong type. Nothing is written.
+        UsageError: A file with one of these names exists, and no earlier results list it. Nothing is written.
     """
     wish = asked()
     judge = registry().named("evaluation", wish.evaluation)[0].origin if wish.evaluation else "the evaluation"
     every = {title: table, **({f"{title}, for programs": long} if long else {}), **(more or {})}
     check_results(judge, every, summary or {}, pictures or {})
-    # Draw before anything is written, so that a failure leaves no incomplete results.
+    # Plot before anything is written, so that a failure leaves no incomplete results.
     drawn = {f"{name}.png": _png(figure) for name, figure in (pictures or {}).items()}
     subjects = labelled(wish.judged) if subjects is None else subjects
     # If the evaluation was not started by lenskit and passes no `subjects`, the subjects are unknown.

@@ -20,7 +20,7 @@ from lenskit.kinds.parameter import Parameter
 Array = NDArray[np.float64]
 
 JUDGED_PART = 4
-"""One object of a collection in this number belongs to the held-out lenses."""
+"""One in this number of objects of a collection belongs to the held-out lenses."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Split:
     Attributes:
         train: Training lenses, to which a model is fitted.
         test: Held-out lenses, on which the model is evaluated.
-        parameters: Recorded parameters of both.
+        parameters: Recorded parameters of both sides.
     """
 
     train: Rows
@@ -80,7 +80,7 @@ class Split:
 
     @property
     def continuous(self) -> list[Parameter]:
-        """Continuous parameters: first the group `lens`, and first headline parameters."""
+        """Continuous parameters; the group `lens` and headline parameters come first."""
         parameters = [parameter for parameter in self.parameters if parameter.continuous]
         return sorted(parameters, key=lambda parameter: (parameter.group != "lens", not parameter.headline))
 
@@ -93,7 +93,7 @@ class Split:
 def known_values(values: ArrayLike, parameter: Parameter) -> Array:
     """Return the values (n,) of a parameter as float64, NaN if unknown.
 
-    A number that is no class of a class label is unknown, such as -1, which some catalogues use for no class.
+    For a class label, a number outside the classes is unknown. Some catalogues use -1 for images without a class.
     """
     numbers = np.asarray(values, np.float64)
     usable = np.isin(numbers, np.arange(len(parameter.classes))) if parameter.classes else np.isfinite(numbers)
@@ -136,16 +136,17 @@ def split_rows(
 def sides_of(things: Mapping[str, Array], own: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return masks of possible training and held-out images that share no object.
 
-    An image without an object is treated as if it had a separate object. Images with one object and images without
-    objects therefore have the same fractions on both sides. Images with several objects, which must all belong to one
-    side, are rarer among held-out images.
+    An image without objects is treated as if it had an object that no other image has. Images with one object and
+    images without objects therefore have the same fractions on both sides. Images with several objects are rarer among
+    held-out images, because all their objects must belong to one side.
 
     Args:
         things: (n,) for each collection by name, number of the object in each image; below zero or NaN for none.
-        own: (n,), number of the separate object of each image without objects, in random order.
+        own: (n,), number of the lens in each image, in random order. In images without objects, it takes the place of
+            the number of an object.
 
     Returns:
-        Two masks (n,). At most one of them is true for an image. Both are all true if there are no collections.
+        Two masks (n,). At most one mask is true for an image. Without collections, both masks are true everywhere.
     """
     if not things:
         return np.ones(len(own), bool), np.ones(len(own), bool)
@@ -182,5 +183,5 @@ def check_same_units(parameters: Mapping[str, Sequence[Parameter]]) -> None:
             if unit != parameter.unit:
                 raise LenskitError(
                     f"{parameter.name} is in {unit or 'no unit'} for {other}, but in {parameter.unit or 'no unit'} for "
-                    f"{label}: give both in one unit"
+                    f"{label}: use the same unit for both"
                 )

@@ -40,7 +40,7 @@ def simulator_options(assignments: Sequence[str]) -> dict[str, Any]:
     The form `simulator.option=value` is allowed too. The values have the same syntax as in `lenskit train --set`.
 
     Raises:
-        UsageError: A text has another form, or names another simulator.
+        UsageError: A text has a different form, or names a simulator.
     """
     options: dict[str, Any] = {}
     for text in assignments:
@@ -52,7 +52,9 @@ def simulator_options(assignments: Sequence[str]) -> dict[str, Any]:
             _say_once(option)
         read = read_assignment(f"simulator.{option}={value}")["simulator"]
         if "name" in read:
-            raise UsageError("--set changes options of the simulator; choose another simulator with --simulator NAME")
+            raise UsageError(
+                "--set changes options of the simulator; choose a different simulator with --simulator NAME"
+            )
         options |= read
     return options
 
@@ -80,7 +82,7 @@ def labelled(subjects: Sequence[SubjectT], taken: Collection[str] = ()) -> dict[
         taken: Names of baselines, which subjects must not have.
 
     Raises:
-        UsageError: A subject is given twice, possibly by two different paths.
+        UsageError: A subject occurs twice, possibly with two different paths.
     """
     names = [subject.name for subject in subjects]
     labels = [

@@ -1,4 +1,4 @@
-"""Tables of figures, for people and for programs."""
+"""Tables of metrics, for people and for programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lenskit.terminal import print_table
 from lenskit.words import as_markdown, escaped
 
 TableRows = Sequence[Mapping[str, Any]]
-"""Rows of a table, each by column name; a row may lack columns."""
+"""Rows of a table: values by column name; a row may lack columns."""
 
 
 ROWS = 60

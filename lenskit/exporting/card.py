@@ -23,13 +23,13 @@ from lenskit.words import as_markdown, escaped
 
 @dataclass(frozen=True)
 class Facts:
-    """Additional facts about an encoder.
+    """Facts about an encoder and its run, for the model card.
 
     Attributes:
         name: Name of the encoder.
         config: The run's configuration as TOML, without the folders of paths; empty if there is no run.
         probe: The table of `lenskit probe`, without absolute paths; empty if there is none.
-        figures: The last line of the run's metrics.
+        figures: Last value of each metric of the run; None if there is no run.
     """
 
     name: str
@@ -55,11 +55,11 @@ def readme(
     changes: Sequence[str] = (),
     args: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the text of the card.
+    """Return the text of the model card.
 
     Args:
         encoder: The encoder.
-        facts: Additional facts about it.
+        facts: Facts about the encoder and its run.
         library: `timm` or `onnx`.
         architecture: Name of the model in timm.
         changes: Lines of Python that turn timm's `model` into the network.
@@ -269,6 +269,6 @@ def _lenskit(library: str) -> str:
 
 
 def _demoted(text: str) -> str:
-    """Return a text with lower headings than the card and with escaped HTML."""
+    """Return a text with headings two levels lower and with escaped HTML."""
     text = escaped(text, keep="\n").replace("<", "&lt;")
     return "\n".join(f"##{line}" if line.startswith("#") else line for line in text.strip().splitlines())

@@ -34,7 +34,7 @@ CARD = re.compile(r"---\nlibrary_name: (timm|onnx)\ntags:\n(- .*\n)*- lenskit\n"
 def export(source: Run | Encoder, format: str = "timm", folder: Path | None = None, *, overwrite: bool = False) -> Path:
     """Write a trained encoder for use without lenskit; see `lenskit.api.export`."""
     if format not in FORMATS:
-        raise UsageError(f"there is no format {format!r}{near(format, FORMATS)}; there are {', '.join(FORMATS)}")
+        raise UsageError(f"there is no format {format!r}{near(format, FORMATS)}; use {' or '.join(FORMATS)}")
     if isinstance(source, Run):
         folder = folder or source.path / "export" / format
         encoder, facts = source.encoder(), Facts.of_run(source)
@@ -61,7 +61,7 @@ def check_free(folder: Path, format: str, overwrite: bool, own: bool = False) ->
         folder: The folder.
         format: The format.
         overwrite: Whether to overwrite files of an earlier export.
-        own: Whether it is the export folder of the run itself.
+        own: Whether the folder is the export folder inside the run.
 
     Raises:
         UsageError: The folder has files that lenskit did not write, or files of an earlier export without `overwrite`.
@@ -75,17 +75,19 @@ def check_free(folder: Path, format: str, overwrite: bool, own: bool = False) ->
     there = [name for name in WRITTEN[format] if os.path.lexists(folder / name)]
     strangers = [name for name in there if (folder / name).is_symlink() or not (own or is_exported(folder, name))]
     if strangers:
-        raise UsageError(f"{folder} holds {listed(strangers, 3)}, which no export of lenskit wrote: choose another -o")
+        raise UsageError(
+            f"{folder} holds {listed(strangers, 3)}, which `lenskit export` did not write: choose another -o"
+        )
     if there and not overwrite:
         raise UsageError(f"{folder / there[0]} exists: choose another -o, or replace it with --overwrite")
 
 
 def is_exported(folder: Path, name: str) -> bool:
-    """Whether an export wrote the file of this name."""
+    """Whether `lenskit export` wrote the file."""
     if name in ("model.safetensors", "config.json"):
         try:
             return timm_folder.is_export(folder)
-        except LenskitError:  # it is no JSON
+        except LenskitError:  # not JSON
             return False
     card = folder / "README.md"  # the ONNX file itself does not name lenskit
     return card.is_file() and bool(CARD.match(card.read_text(encoding="utf-8", errors="replace")))

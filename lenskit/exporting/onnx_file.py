@@ -19,7 +19,7 @@ from lenskit.errors import LenskitError
 from lenskit.exporting.card import Facts, readme
 
 TOLERANCE = 1e-4
-"""Largest difference of a feature that counts as rounding, as a fraction of the largest feature."""
+"""Maximum difference of features due to rounding, as a fraction of the largest feature."""
 
 NEEDED = ("onnx", "onnxscript")
 
@@ -39,8 +39,8 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
     """Return the names and contents of the files; the model card comes last.
 
     Raises:
-        LenskitError: A package of the extra `onnx` is missing, or the backbone cannot be exported. If onnxruntime is
-            installed: the file gives other features than the encoder.
+        LenskitError: A package of the extra `onnx` is missing, or the backbone cannot be exported. Or, tested only if
+            onnxruntime is installed, the features of the file differ from the encoder's.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -87,4 +87,4 @@ def _check(content: bytes, model: nn.Module, images: Tensor) -> None:
         theirs = torch.from_numpy(session.run(None, {"images": batch.numpy()})[0])
         error = float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-12))
         if not error <= TOLERANCE:
-            raise LenskitError(f"the ONNX file gives other features than the encoder: they differ by {error:.1g}")
+            raise LenskitError(f"the features of the ONNX file differ from the encoder's by a fraction of {error:.1g}")

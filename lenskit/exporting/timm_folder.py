@@ -22,7 +22,7 @@ from lenskit.exporting.card import Facts, readme
 from lenskit.records import Record, load_json
 
 TOLERANCE = 1e-5
-"""Largest difference of a feature that counts as rounding, as a fraction of the largest feature."""
+"""Maximum difference of features due to rounding, as a fraction of the largest feature."""
 
 KEPT = ("crop_mode", "interpolation", "pool_size", "first_conv", "classifier", "fixed_input_size")
 """Keys of timm's entry for the architecture that are also valid for the exported weights."""
@@ -33,7 +33,7 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
 
     Raises:
         UsageError: timm has no equivalent network.
-        LenskitError: timm's network gives other features.
+        LenskitError: The features of timm's network differ from the encoder's.
     """
     name = encoder.card["backbone"]["name"]
     counterpart = encoder.backbone.as_timm()
@@ -76,7 +76,7 @@ def _check(encoder: Encoder, model: torch.nn.Module, shape: tuple[int, int, int]
     ours, theirs = encoder.backbone(images), model(images)
     error = float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-12))
     if not error <= TOLERANCE:
-        raise LenskitError(f"timm's network gives other features than the encoder: they differ by {error:.1g}")
+        raise LenskitError(f"the features of timm's network differ from the encoder's by a fraction of {error:.1g}")
 
 
 class _Config(Record):
@@ -89,7 +89,7 @@ def is_export(folder: Path) -> bool:
     """Whether `lenskit export` wrote the folder for timm.
 
     Raises:
-        LenskitError: Its `config.json` cannot be read.
+        LenskitError: The file `config.json` cannot be read.
     """
     return (folder / "config.json").exists() and "lenskit" in load_json(folder / "config.json")
 
@@ -98,11 +98,11 @@ def load_export(folder: Path) -> Encoder:
     """Load the encoder from a folder that `lenskit export` wrote for timm.
 
     Raises:
-        LenskitError: Its weights are missing, damaged, or do not fit.
+        LenskitError: The weights are missing, damaged, or do not fit the backbone.
     """
     card = load_json(folder / "config.json", _Config)["lenskit"]
     card.pop("changes", None)
-    # Only the backbone can map timm's names of weights to its own.
+    # Only the backbone can map timm's names of weights to lenskit's names.
     started = {**card["backbone"], "weights": str(folder / "model.safetensors")}
     encoder = Encoder.untrained({**card, "backbone": started})
     encoder.card = card

@@ -4,7 +4,7 @@
 consists of concentric ellipses with one axis ratio. Along each ellipse, the brightness is a Fourier series with m = 0,
 2 and 4. The fit is robust, so that arcs remain. The model is a simpler form of the B-splines by which the SLACS team
 subtracted lens galaxies (Bolton et al. 2006, https://arxiv.org/abs/astro-ph/0511453; Bolton et al. 2008,
-https://arxiv.org/abs/0805.1931). No step makes the host wait for the device, and all can be exported to ONNX.
+https://arxiv.org/abs/0805.1931). No step makes the host wait for the device, and every step can be exported to ONNX.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ HIGH_PASS = 1.5
 """Standard deviation in pixels of the blur that separates noise from light."""
 
 KEPT = math.sqrt(1 - 3 / (4 * math.pi * HIGH_PASS**2))
-"""Standard deviation of white noise minus its blurred copy, over that of the noise. The ratio of the variances is
-1 - 2 k(0) + sum of k^2 for a kernel k."""
+"""Standard deviation of white noise minus its blurred copy, divided by the standard deviation of the noise. The ratio
+of the variances is 1 - 2 k(0) + sum of k^2 for a kernel k."""
 
 MARGIN = 0.1
 """Width of the margin for the noise of the sky, as a fraction of the width of the frame."""
@@ -101,9 +101,9 @@ class WithoutLensLight:
 def noise_map(images: Tensor, model: Tensor) -> Tensor:
     """Return the standard deviation of the noise of each pixel.
 
-    It combines the noise of the sky with photon noise, whose variance is proportional to the light. Both are measured
-    in the difference between the residual and its copy after a narrow blur. If the noise of neighbouring pixels is
-    correlated, as in drizzled images, the result is too small: by a constant factor of 0.75 for the HST images tested.
+    The result combines the noise of the sky with photon noise, whose variance is proportional to the light. Both are
+    measured in the residual minus its blurred copy. If the noise of neighbouring pixels is correlated, as in drizzled
+    images, the result is too small: by a constant factor of 0.75 for the HST images tested.
 
     Args:
         images: (n, H, W).
@@ -179,7 +179,7 @@ class _Rings:
         self.coefficients = self._fitted(*self._sampled(angles))
 
     def _sampled(self, angles: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the light at points (n, rings, angles), and their mask in the frame."""
+        """Return the light at points (n, rings, angles), and whether each is in the frame."""
         u = self.radii[:, None] * angles.cos() / self.stretch
         v = self.radii[:, None] * angles.sin() * self.stretch
         x = self.center[:, 0, None, None] + u * self.cos - v * self.sin
@@ -217,7 +217,7 @@ class _Rings:
     def rounder(self) -> Tensor:
         """Return the ellipticities (n, 2) that reduce the m = 2 terms of the series.
 
-        They are an average over the ellipses, weighted by the slope of the brightness.
+        Each is an average over the ellipses, weighted by the slope of the brightness.
         """
         mean = self.coefficients[..., 0]
         slope = torch.zeros_like(mean)
@@ -270,7 +270,7 @@ def _series(angles: Tensor) -> Tensor:
 def _center(light: Tensor, sigma: float = 2.5, rounds: int = 6, farthest: float = 4.0) -> Tensor:
     """Return the centres (n, 2) of the galaxies in pixels from the middle.
 
-    Each is a centroid weighted by a Gaussian, which moves to the centroid in each round.
+    Each centre is a centroid weighted by a Gaussian. In each round, the Gaussian moves to the new centroid.
 
     Args:
         light: Images without background, (n, H, W).
@@ -300,9 +300,9 @@ def _norm(vectors: Tensor) -> Tensor:
 
 
 def filled(images: Tensor) -> Tensor:
-    """Fill the pixels without data, which are exactly zero, of images (n, H, W).
+    """Return images (n, H, W) in which pixels without data are filled.
 
-    Their new value is a weighted mean of the pixels around them.
+    Pixels without data are exactly zero. Their new value is a weighted mean of the pixels around them.
     """
     there = (images != 0).to(images.dtype)
     around = blurred(images, 2.0) / blurred(there, 2.0).clamp(min=1e-3)

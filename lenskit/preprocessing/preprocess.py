@@ -18,7 +18,7 @@ from lenskit.settings import InputSettings, stretches
 def border_noise(images: Tensor) -> Tensor:
     """Return the noise of each channel, measured in the border pixels.
 
-    The noise is their median absolute deviation, scaled to a standard deviation.
+    The noise is the median absolute deviation of these pixels, scaled to a standard deviation.
 
     Args:
         images: (..., H, W).
@@ -44,7 +44,7 @@ REMOVES_LIGHT = {"unsharp", "multipole"}
 class Preprocess(nn.Module):
     """Preprocessing of images: stretch, resize, repeat the channel, normalise.
 
-    All values are floats.
+    Pixels are floats.
 
     Args:
         stretch: One stretch, or several joined by `+`, whose channels are concatenated. `asinh` is asinh(x / 3 sigma),
@@ -52,13 +52,13 @@ class Preprocess(nn.Module):
             `zscale_limits` to 0 to 1. `linear` leaves the values unchanged. `imagenet` divides by the maximum of the
             image, subtracts ImageNet's mean and divides by its standard deviation; it needs three channels. `unsharp`
             and `multipole` are asinh(x / 3) of images without lens light, see `WithoutLensLight`.
-        size: Height and width in pixels of the result, or None to leave them unchanged.
-        channels: Number of channels to which a single channel is repeated, or None to leave it unchanged.
+        size: Height and width in pixels of the result; None leaves the size unchanged.
+        channels: Number of channels to which a single channel is repeated; None repeats no channel.
         normalise: Normalisation of each image over all of its channels, made last. `none` changes nothing. `peak`
             divides by the maximum, if that is positive. `standard` subtracts the mean and divides by the standard
             deviation.
         unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each blur gives one set of channels.
-        pixel_scale: Size of a pixel in arcsec, which `unsharp` needs.
+        pixel_scale: Size of a pixel in arcsec; only `unsharp` needs it.
 
     Raises:
         UsageError: The pixel scale is unknown, but `unsharp` needs it.
@@ -123,7 +123,7 @@ class Preprocess(nn.Module):
         if given not in (1, channels):
             raise UsageError(
                 f"input.channels={channels} needs images with one channel, which it repeats; these have {given}: "
-                "leave it out"
+                "leave input.channels out"
             )
         if self.stretch == "imagenet" and channels != 3:
             hint = ", such as --set input.channels=3" if given == 1 else ""
@@ -135,7 +135,7 @@ class Preprocess(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Preprocess images (n, C, H, W) to (n, channels, size, size).
 
-        The channels of one stretch follow each other.
+        The channels of each stretch are consecutive.
         """
         images = self._stretched(images)
         if self.size is not None and images.shape[-2:] != (self.size, self.size):
@@ -169,7 +169,7 @@ class Preprocess(nn.Module):
 
 
 def normalised(images: Tensor, how: str) -> Tensor:
-    """Normalise each of the images (n, C, H, W).
+    """Normalise each image over all of its channels.
 
     Args:
         images: (n, C, H, W).

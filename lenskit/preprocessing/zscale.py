@@ -2,8 +2,8 @@
 
 The algorithm is the same as in astropy's `ZScaleInterval` (https://docs.astropy.org/en/stable/visualization/), for a
 batch of images at once. A straight line is fitted to sorted samples of the pixels. Samples far from the line are
-rejected and the fit is repeated. The slope over `CONTRAST` gives the distance of the limits from the median. No step
-makes the host wait for the device.
+rejected and the fit is repeated. The slope divided by `CONTRAST` determines the distance of the limits from the median.
+No step makes the host wait for the device.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Reading of users' files (tables, arrays, HDF5, FITS) with common rules."""
+"""Readers of users' files (tables, arrays, HDF5, FITS) with common limits."""

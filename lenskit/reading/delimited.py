@@ -67,8 +67,8 @@ def read_delimited(path: Path, comments_below: bool = True) -> Delimited:
             comment = first
             if ECSV_UNIT.search(first[1]):
                 raise UsageError(
-                    f"{path} is an ECSV table with units, which are not read: write them into the names of columns, "
-                    "such as theta_E_rad, and remove the lines that begin with #"
+                    f"{path} is an ECSV table with units, which lenskit does not read: write the unit into the name of "
+                    "each column, such as theta_E_rad, and remove the lines that begin with #"
                 )
         elif first[1].strip():
             break
@@ -84,8 +84,8 @@ def read_delimited(path: Path, comments_below: bool = True) -> Delimited:
         if len(row) < len(header) or any(row[len(header) :]):
             if len(header) < len(row) <= named:
                 raise UsageError(f"{path}, line {header_line}: column {len(header) + 1} has no name")
-            hint = "; comments stand above the header" if row[0].startswith("#") else ""
-            raise UsageError(f"{path}, line {line}: {len(row)} cells, where the header has {len(header)}{hint}")
+            hint = "; put comments above the header" if row[0].startswith("#") else ""
+            raise UsageError(f"{path}, line {line}: {len(row)} cells, but the header has {len(header)}{hint}")
     return Delimited(header, header_line, [row[: len(header)] for _, row in rows], [line for line, _ in rows])
 
 
@@ -137,7 +137,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         where = f"byte {content[error.start]:#04x} on line {content[: error.start].count(10) + 1}"
         raise UsageError(
-            f"{path} is no table of comma-separated values: it is no text in UTF-8 ({where}); save it as UTF-8"
+            f"{path} is not a table of comma-separated values: it is not UTF-8 text ({where}); save it as UTF-8"
         ) from None
 
 
@@ -160,7 +160,7 @@ def _records(path: Path, lines: Iterator[Line], delimiter: str, comments: bool) 
         try:
             cells = next(csv.reader(record, delimiter=delimiter, skipinitialspace=True, strict=True))
         except csv.Error as error:
-            raise UsageError(f"{path}, line {number}: no comma-separated values: {error}") from None
+            raise UsageError(f"{path}, line {number}: invalid comma-separated values: {error}") from None
         if any(cell.strip() for cell in cells):
             yield number, [cell.strip() for cell in cells]
 
@@ -199,7 +199,7 @@ def _is_data(cell: str) -> bool:
 def _check_names(path: Path, line: int, header: list[str]) -> None:
     where = f"{path}, line {line}"
     if any("\0" in name for name in header):
-        raise UsageError(f"{path} is no table of comma-separated values: it is no text, but holds zero bytes")
+        raise UsageError(f"{path} is not a table of comma-separated values: it holds zero bytes, so it is not text")
     if len(header) == 1 and len(header[0].split()) > 1:
         raise UsageError(f"{where}: columns are separated by commas, semicolons or tabs, not by spaces")
     for place, name in enumerate(header, 1):

@@ -89,12 +89,12 @@ class _Bounded(_Headers):
     def _errors_of_damage(self) -> Iterator[None]:
         """Turn errors of damaged files into a LenskitError.
 
-        astropy would take other errors, such as a wrong checksum, for the end of the file.
+        astropy would treat other errors, such as a wrong checksum, as the end of the file.
         """
         try:
             yield
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            raise LenskitError(f"{self._file} cannot be unpacked, it is damaged: {error}") from error
+            raise LenskitError(f"{self._file} cannot be unpacked, because it is damaged: {error}") from error
 
 
 class _Gzip(_Bounded, gzip.GzipFile):
@@ -173,5 +173,5 @@ def check_hdu(file: Path | str, hdu: Any) -> None:
     size = math.prod(hdu.shape) * abs(int(hdu.header["BITPIX"])) // 8 if hdu.is_image else hdu.size
     there = os.path.getsize(file)
     if size > max(there, max_bytes()) and not isinstance(hdu, fits.CompImageHDU) and not _opener(file):
-        raise LenskitError(f"{file} is cut short: HDU {name} announces {size} bytes, the file has {there}")
+        raise LenskitError(f"{file} is cut short: HDU {name} should have {size} bytes, but the file has {there}")
     check_bytes(file, size, f"HDU {name}")

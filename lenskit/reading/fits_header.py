@@ -1,4 +1,4 @@
-"""Validity of the FITS header cards on which the pixels depend."""
+"""Checks of the FITS header cards on which pixel values depend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_AXES = 999
 
 
 def wrong_card(header: fits.Header) -> str:
-    """Return the fault of the first invalid card that pixels depend on; empty if none.
+    """Return text about the first invalid card that affects pixels; empty if none.
 
     These cards are BITPIX, NAXIS, NAXIS1 and so on, BSCALE, BZERO, and for integers BLANK.
 
@@ -27,7 +27,7 @@ def wrong_card(header: fits.Header) -> str:
         header: The header of an image, before astropy reads the pixels, because astropy then removes cards.
 
     Returns:
-        A clause such as "its card BITPIX = 17; 8, 16, 32, 64, -32 or -64 is right".
+        Text such as "its card BITPIX = 17; it must be 8, 16, 32, 64, -32 or -64".
     """
     from astropy.io.fits import VerifyError
 
@@ -39,16 +39,16 @@ def wrong_card(header: fits.Header) -> str:
                 return contradiction
             value = header[key]
         except VerifyError:
-            return f"its card {key} cannot be parsed; {right} is right"
+            return f"its card {key} cannot be parsed; it must be {right}"
         if not is_right(value):
-            return f"its card {key} = {_shown(value)}; {right} is right"
+            return f"its card {key} = {_shown(value)}; it must be {right}"
     if missing := next((key for key in _axes(header) if key not in header), None):
         return f"its card NAXIS = {header['NAXIS']}, but there is no card {missing}"
     return ""
 
 
 def repeated(header: fits.Header, keys: Sequence[str]) -> str:
-    """Return the first keyword that is repeated with another value, as a clause.
+    """Return text about the first keyword that occurs with different values.
 
     astropy would use only the first value.
 
@@ -57,7 +57,7 @@ def repeated(header: fits.Header, keys: Sequence[str]) -> str:
         keys: Keywords.
 
     Returns:
-        A clause such as "its card BZERO is there 2 times, as 0 and 32768; remove all but one"; empty if there is none.
+        Text such as "its card BZERO occurs 2 times, as 0 and 32768; remove all but one"; empty if there is none.
 
     Raises:
         VerifyError: A card cannot be parsed (exception of astropy).
@@ -67,7 +67,7 @@ def repeated(header: fits.Header, keys: Sequence[str]) -> str:
             values = [header[key, number] for number in range(count)]
             if others := [value for value in values if _differ(value, values[0])]:
                 shown = f"{_shown(values[0])} and {_shown(others[0])}"
-                return f"its card {key} is there {count} times, as {shown}; remove all but one"
+                return f"its card {key} occurs {count} times, as {shown}; remove all but one"
     return ""
 
 
@@ -77,9 +77,9 @@ def _rules(header: fits.Header) -> Iterator[tuple[str, Any, str]]:
     A keyword comes before the keywords that depend on it.
     """
     yield "BITPIX", lambda value: _is_whole(value) and value in BITPIX, "8, 16, 32, 64, -32 or -64"
-    yield "NAXIS", lambda value: _is_length(value) and value <= MOST_AXES, "a number of axes"
+    yield "NAXIS", lambda value: _is_length(value) and value <= MOST_AXES, "a whole number from 0 to 999"
     for key in _axes(header):
-        yield key, _is_length, "a number of pixels"
+        yield key, _is_length, "a whole number of at least 0"
     yield "BSCALE", lambda value: _is_number(value) and value != 0, "a number other than 0"
     yield "BZERO", _is_number, "a number"
     if header.get("BITPIX", 0) > 0:

@@ -1,4 +1,4 @@
-"""Access to HDF5 files that reads no other files and no piece above the limit."""
+"""Safe access to HDF5 files: no other files, and no chunk above the memory limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_LINKS = 16
 
 
 def hdf5_item(file: Any, name: str) -> Any:
-    """Return the data set or group with a given name.
+    """Return the data set or group of this name.
 
     Args:
         file: An open `h5py.File`.
@@ -29,7 +29,7 @@ def hdf5_item(file: Any, name: str) -> Any:
 
 
 def _item(file: Any, place: Any, path: str, name: str, most: int) -> Any:
-    """Return the item at a path below a place; `name` is its full path for messages."""
+    """Return the item at a path below `place`; `name` is the full path for messages."""
     import h5py
 
     if not most:
@@ -38,7 +38,7 @@ def _item(file: Any, place: Any, path: str, name: str, most: int) -> Any:
         place = file
     for part in filter(None, path.split("/")):
         if not isinstance(place, h5py.Group):
-            raise KeyError(f"{name} is not there: {place.name} is no group")
+            raise KeyError(f"{name} does not exist: {place.name} is not a group")
         link = place.get(part, getlink=True) if part != "." else None
         if isinstance(link, h5py.ExternalLink):
             raise _outside(file, name, f"is a link to {link.filename}")
@@ -60,8 +60,8 @@ def _check_dataset(file: Any, name: str, data: Any, most: int) -> None:
         size = math.prod(data.chunks) * data.dtype.itemsize
         # A filter unpacks a chunk into a temporary buffer, from which the values are copied.
         if data.id.get_create_plist().get_nfilters() and size > os.path.getsize(file.filename):
-            check_bytes(file.filename, 2 * size, f"{name} (twice a chunk of it, to unpack one)")
-        check_bytes(file.filename, size, f"{name} (a chunk of it)")
+            check_bytes(file.filename, 2 * size, f"{name} (twice one chunk, to unpack it)")
+        check_bytes(file.filename, size, f"{name} (one chunk)")
 
 
 def _outside(file: Any, name: str, why: str) -> LenskitError:

@@ -1,7 +1,7 @@
 """Limit on the memory of data that are larger than their file.
 
-A small compressed file, or a header that announces more data than the file has, can demand more memory than any machine
-has. Data that are not larger than their file are never refused.
+A small compressed file, or a header that states more data than the file has, can demand more memory than any machine
+has. Data that are not larger than their file are always read.
 """
 
 from __future__ import annotations

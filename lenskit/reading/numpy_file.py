@@ -20,15 +20,15 @@ from lenskit.reading.limits import check_bytes
 def load_array(file: Path | str) -> NDArray[Any]:
     """Return the array of an .npy file, mapped into memory.
 
-    Because of the mapping, a header that announces more data than the file has is an error.
+    Because of the mapping, a header that states more data than the file has is an error.
 
     Raises:
-        ValueError: It is not an .npy file, is cut short, or holds Python objects.
+        ValueError: The file is not an .npy file, is cut short, or holds Python objects.
     """
     with open(file, "rb") as stream:
         start = stream.read(len(npy.MAGIC_PREFIX))
-    if start and not start.startswith((npy.MAGIC_PREFIX, b"PK")):  # numpy would take it for a pickle
-        raise ValueError("it is no numpy file")
+    if start and not start.startswith((npy.MAGIC_PREFIX, b"PK")):  # numpy would treat it as a pickle
+        raise ValueError("it is not a numpy file")
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
         array.close()
@@ -42,7 +42,7 @@ def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
 
     Raises:
         LenskitError: The unpacked arrays take more memory than the limit.
-        ValueError, zipfile.BadZipFile: It is not an .npz file, or is damaged.
+        ValueError, zipfile.BadZipFile: The file is not an .npz file, or is damaged.
     """
     try:
         with ZipFile(file) as archive:
@@ -65,7 +65,7 @@ def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
 
 
 def _check_header(archive: ZipFile, member: ZipInfo) -> None:
-    """Check that a member has all data that its header announces.
+    """Check that a member has all data that its header states.
 
     numpy allocates the memory before it reads the data.
     """
@@ -77,4 +77,4 @@ def _check_header(archive: ZipFile, member: ZipInfo) -> None:
         shape, _, kind = read(stream)
     there = min(member.file_size, member.compress_size) if member.compress_type == ZIP_STORED else member.file_size
     if not kind.hasobject and math.prod(shape) * kind.itemsize > there:
-        raise ValueError(f"{member.filename} announces an array {shape} of {kind}, but holds {there} bytes")
+        raise ValueError(f"{member.filename} should have an array {shape} of {kind}, but holds {there} bytes")

@@ -18,7 +18,7 @@ _readers = 0
 
 @contextmanager
 def quiet_fits() -> Iterator[None]:
-    """Ignore warnings of `astropy.io.fits`, such as of padding after the last HDU.
+    """Ignore warnings of `astropy.io.fits`, such as padding after the last HDU.
 
     `warnings.catch_warnings` cannot be used, because readers run in threads and it is not thread-safe.
     """

@@ -33,14 +33,14 @@ _BRACKETS = re.compile(r"(.*?)\s*(?:\[([^\[\]]*)\]|\(([^()]*)\))")
 
 
 def unit_named(text: str) -> str:
-    """Return the standard name of a unit of angles; other texts are unchanged."""
+    """Return the standard name of a unit of angles; any other text is unchanged."""
     word = text.strip().lower()
     word = OTHER_NAMES.get(word, word)
     return word if word in ARCSEC else text.strip()
 
 
 def is_angle(unit: str) -> bool:
-    """Whether a unit, given by its standard name, is a unit of angles."""
+    """Whether a standard name is the name of a unit of angles."""
     return unit in ARCSEC
 
 
@@ -58,7 +58,7 @@ def split_unit(column: str) -> tuple[str, str]:
     """Split the name of a column that ends in a unit into quantity and unit.
 
     `theta_E_mas`, `theta_E [mas]` and `theta_E(mas)` are `theta_E` in mas. Units of angles, lengths and pixels are
-    recognised. For other names the unit is empty.
+    recognised. For all other names, the unit is empty.
     """
     match = _BRACKETS.fullmatch(column) or re.fullmatch(r"(.+)[_\s]([^_\s]+)", column)
     if match is None:
@@ -74,7 +74,7 @@ def to_arcsec(column: str, unit: str = "") -> float:
 
     Args:
         column: Name of the column.
-        unit: Its unit, if it is known from another place than the name.
+        unit: Unit of the column; empty to find the unit in the name.
 
     Raises:
         UsageError: The name has a unit of length or pixels, not of angles.
@@ -82,7 +82,9 @@ def to_arcsec(column: str, unit: str = "") -> float:
     if (unit := unit or unit_in(column)) in ARCSEC:
         return ARCSEC[unit]
     if length := next((word for word in _words(column) if word.lower() in NO_ANGLES), ""):
-        raise UsageError(f"the column {column} is in {length}, but theta_E is an angle: give it in arcsec, deg or rad")
+        raise UsageError(
+            f"the column {column} is in {length}, but theta_E is an angle: convert it to arcsec, deg or rad"
+        )
     return 1.0
 
 

@@ -1,1 +1,1 @@
-"""Rendering of the lenses of a table, in which each row is a lens."""
+"""Rendering of the lenses of a table with one row per lens."""

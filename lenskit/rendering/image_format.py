@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ImageFormat(FileFormat):
-    """A file or a folder of rendered images, written in one go.
+    """File or folder of rendered images, which is written once and never extended.
 
     Attributes:
         folder_of: Suffix of the files in the folder, such as `.png`, if the format writes a folder. A file is named

@@ -63,13 +63,13 @@ def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None
         if table is not None and path.exists() and path.samefile(table):
             raise UsageError(f"{path} is the table itself: choose another -o")
         if path.is_dir() != bool(chosen.folder_of) and path.exists():
-            raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: choose another -o")
+            raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'not a folder'}: choose another -o")
         if table is not None and path.is_dir() and table.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"{path} holds the table {table}: choose another -o")
         if path.is_dir() and (others := _not_of_images(path, chosen.folder_of)):
-            raise UsageError(f"{path} holds other files than rendered images, {listed(others, 3)}: choose another -o")
+            raise UsageError(f"{path} holds files that are not rendered images, {listed(others, 3)}: choose another -o")
         if path != out and os.path.lexists(path) and not os.path.lexists(out):
-            raise UsageError(f"{path} exists, but the parameters of {out} would go there: choose another -o")
+            raise UsageError(f"{path} exists, but the parameters of {out} would be written there: choose another -o")
         if path.is_dir() and any(path.iterdir()) and not overwrite:
             raise UsageError(f"{path} exists: choose another -o, or replace it with --overwrite")
         check_output(path, overwrite=overwrite, inputs=inputs, ours=Path.is_dir, flag="-o")
@@ -78,7 +78,7 @@ def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None
 def _not_of_images(folder: Path, suffix: str) -> list[str]:
     """Return the names of entries of a folder that are not images of its table.
 
-    Images have that suffix and a name in the folder's `parameters.csv`.
+    Images have this suffix and a name in the folder's `parameters.csv`.
     """
     try:
         with (folder / PARAMETERS).open(encoding="utf-8", newline="") as file:
@@ -162,7 +162,7 @@ def _part(out: Path, folder_of: str) -> Iterator[Path]:
         if out.is_dir():
             if others := _not_of_images(out, folder_of):
                 raise UsageError(
-                    f"{out} now holds other files than rendered images, {listed(others, 3)}: choose another -o"
+                    f"{out} now holds files that are not rendered images, {listed(others, 3)}: choose another -o"
                 )
             out.rename(old)
         part.replace(out)

@@ -1,8 +1,8 @@
-"""Values from a table that override the draws of a simulator.
+"""Values from a table that override values sampled by a simulator.
 
-A table can give each quantity that the simulator draws under its own name: a recorded parameter, or an option whose
-prior is drawn from. Quantities derived from a draw follow from the given value; they cannot be given themselves. If the
-scene has an entry of that name, it must equal the given value. `givable` tests this with a few lenses.
+A column of a table can override a recorded parameter, or an option with a prior from which the simulator samples. It
+cannot override a quantity that the simulator derives from other values. If the scene has an entry with the name of a
+column, the entry must equal the value in the table. `givable` tests this with a few lenses.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from lenskit.options import options_of
 from lenskit.rendering.table import Table, number
 
 SPLIT = "render"
-"""Split of the rows of tables. Their draws differ from the draws of training and other splits."""
+"""Split of rendered lenses. Its random numbers differ from those of training and of all other splits."""
 TRIED = 4
-"""Number of lenses drawn to find the names under which the simulator draws."""
+"""Number of lenses sampled to find the names of the values that the simulator samples."""
 
 
 class _Asked(dict[str, Tensor]):
-    """Mapping of given values that records the requested names."""
+    """Empty mapping that records the names that a simulator requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,11 +37,11 @@ class _Asked(dict[str, Tensor]):
 
 
 def givable(simulator: Simulator, seed: int = 0, among: Container[str] | None = None) -> list[str]:
-    """Return the names that a table can give to a simulator.
+    """Return the names of sampled values that a table can override.
 
     Args:
         simulator: The simulator.
-        seed: Random seed of the lenses drawn to find the names.
+        seed: Random seed of the lenses that are sampled to find the names.
         among: Names to test; None for all.
     """
     asked, index = _Asked(), torch.arange(TRIED)
@@ -53,20 +53,21 @@ def givable(simulator: Simulator, seed: int = 0, among: Container[str] | None = 
 
 
 def is_entry(scene: Scene, name: str) -> bool:
-    """Whether a scene has one number of that name for each image."""
+    """Whether a scene has an entry of this name with one number for each image."""
     return name in scene and scene[name].ndim == 1
 
 
 def _comes_back(simulator: Simulator, seed: int, name: str, scene: Scene) -> bool:
-    """Whether an entry of the scene takes the value given under its name.
+    """Whether a value of this name overrides the entry of the scene.
 
-    Each lens is given the value of another lens. An entry may also keep its value, if the lens has no such component.
+    The test gives each lens the value of a different lens. An entry may also keep its old value, because a lens may
+    lack the component.
     """
     before = scene[name].double()
     values = before.roll(1)
     try:
         made = simulator.scene(seed, SPLIT, torch.arange(len(values)), given={name: values})[name].double()
-    except (IndexError, RuntimeError):  # the drawn numbers are not the recorded ones, for example indices
+    except (IndexError, RuntimeError):  # sampled numbers differ from recorded numbers: they may be indices
         return False
     return bool((_same(made, values) | _same(made, before)).all())
 
@@ -77,13 +78,13 @@ def _same(one: Tensor, other: Tensor) -> Tensor:
 
 
 def read_given(table: Table, simulator: Simulator, name: str, seed: int = 0) -> dict[str, Tensor]:
-    """Return the values that a table gives to a simulator.
+    """Return the values of a table that override sampled values.
 
     Args:
         table: The table.
         simulator: The simulator.
         name: Name of the simulator, for messages.
-        seed: Random seed of the draws.
+        seed: Random seed of sampled values.
 
     Returns:
         Values (n,) float64 by name; NaN for empty cells.
@@ -103,12 +104,12 @@ def read_given(table: Table, simulator: Simulator, name: str, seed: int = 0) -> 
 
 
 def check_made(table: Table, scene: Scene, given: Mapping[str, Tensor], first: int) -> None:
-    """Check that the values recorded in a scene equal the given values.
+    """Check that the entries of a scene equal the values in the table.
 
     Args:
         table: The table.
         scene: Scene of some rows of the table.
-        given: Given values of these rows, by name.
+        given: Values of these rows in the table, by name.
         first: Number of the first of these rows.
 
     Raises:
@@ -122,8 +123,8 @@ def check_made(table: Table, scene: Scene, given: Mapping[str, Tensor], first: i
             raise table.fault(
                 first + row,
                 name,
-                f"{table.columns[name][first + row]} is not possible: with the other given values and the options, "
-                f"the simulator makes {made[row].item():g}",
+                f"{table.columns[name][first + row]} is not possible: from the other values and the options, "
+                f"the simulator derives {made[row].item():g}",
             )
 
 
@@ -155,20 +156,20 @@ def _no_class(cell: object, classes: tuple[str, ...]) -> str:
 
 
 def _why_not(column: str, simulator: Simulator, name: str, possible: list[str]) -> str:
-    """Return the reason why a column cannot be given, for a message."""
+    """Return text for the error about a column that a simulator does not accept."""
     recorded = {parameter.name for parameter in simulator.parameters}
     if column in recorded:
         return (
-            f"cannot be given, because {name} derives it from other parameters: leave it out, or use --ignore "
-            f"{column}; there are {', '.join(possible)}"
+            f"cannot be set, because {name} derives it from other parameters: leave it out, or use --ignore "
+            f"{column}; possible columns: {', '.join(possible)}"
         )
     if column in {option.name for option in options_of(type(simulator))}:
         more = " ".join(
             f"--set simulator.{option}={_text(value)}" for option, value in simulator.anomaly_options.items()
         )
-        hint = f" (with {more} it draws more)" if more else ""
-        return f"is not drawn by {name} with these options{hint}; there are {', '.join(possible)}"
-    return f"is unknown to {name}{near(column, possible)}; there are {', '.join(possible)}"
+        hint = f" (use {more} to sample more parameters)" if more else ""
+        return f"is not sampled by {name} with these options{hint}; possible columns: {', '.join(possible)}"
+    return f"is unknown to {name}{near(column, possible)}; possible columns: {', '.join(possible)}"
 
 
 def _text(value: object) -> str:

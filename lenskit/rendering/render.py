@@ -1,4 +1,4 @@
-"""The images and parameters of the lenses of a table, rendered in parts."""
+"""Rendering of the lenses of a table, part by part."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lenskit.store.plan import default_chunk
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the lenses of a table.
+    """Rendered lenses of consecutive rows of a table.
 
     Attributes:
         first: Number of the first lens.
@@ -39,16 +39,16 @@ class Part:
 
 
 class Rendering:
-    """The images and recorded parameters of the lenses of a table.
+    """Images and parameters of the lenses of a table, rendered during iteration.
 
-    Parameters that the table does not give are drawn from the simulator's priors, or fixed by its options. A draw
-    depends on the seed and the number of the row, not on other rows. Iteration renders and yields parts.
+    Iteration yields `Part`s. Parameters without a column in the table are sampled from the simulator's priors, or fixed
+    by its options. A sampled value depends on the seed and the row number, not on other rows.
 
     Args:
         table: Table with one row per lens.
-        simulator: Simulator that renders them.
+        simulator: Simulator that renders the lenses.
         name: Name of the simulator, for messages.
-        seed: Random seed of the draws.
+        seed: Random seed of sampled values.
 
     Raises:
         UsageError: The simulator does not accept a column or a value. The message names it.
@@ -63,8 +63,8 @@ class Rendering:
         self._given = read_given(table, simulator, name, seed)
         more = (continuous.get(column, Parameter(column)) for column in self._given if column not in recorded)
         self.parameters: tuple[Parameter, ...] = (*simulator.parameters, *more)
-        """Recorded parameters, and given parameters that are not recorded. The latter are NaN for rows where they are
-        drawn, unless the scene has them."""
+        """Recorded parameters, then other columns of the table. A column that is not recorded is NaN in rows where it
+        is sampled, unless the scene has an entry of its name."""
         self.values = {parameter.name: np.full(len(table), np.nan) for parameter in self.parameters}
         """Values (n,) of the parameters by name; for a class, its number. NaN until an image is rendered."""
 
@@ -104,14 +104,14 @@ def simulator_for(table: Table, *layers: Layer) -> tuple[Simulator, str]:
     """Return the simulator for the lenses of a table, and its name.
 
     If the table has a column with classes, the simulator's `anomaly_options` are the defaults, so that it can render
-    anomalies. The layers override them.
+    anomalies. The layers override these defaults.
 
     Args:
         table: The table.
-        layers: Configuration layers, each overriding the previous one. Only their section `simulator` is used.
+        layers: Configuration layers, each overriding the previous layer. Only the section `simulator` is used.
 
     Raises:
-        UsageError: The configuration has no simulator, or a name or a value in it is invalid.
+        UsageError: The configuration has no simulator, or contains an invalid name or value.
     """
     resolved = Config.resolve(*layers, only=("simulator",))
     if "simulator" not in resolved.sections:

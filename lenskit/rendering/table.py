@@ -65,7 +65,7 @@ class Table:
         """Return the table without some columns.
 
         Raises:
-            UsageError: The table has no column of a given name.
+            UsageError: The table has no column of one of these names.
         """
         from lenskit.errors import near
 
@@ -115,7 +115,7 @@ def number(table: Table, row: int, column: str) -> float:
     if first_inexact([whole], np.float64) is not None:
         raise table.fault(row, column, f"{whole} has too many digits: float64 holds whole numbers below 2^53")
     if not math.isfinite(value):
-        raise table.fault(row, column, f"{cell!r} is not finite; leave the cell empty to draw a value")
+        raise table.fault(row, column, f"{cell!r} is not finite; leave the cell empty to sample a value")
     return value
 
 
@@ -167,7 +167,7 @@ def read_table(table: str | PathLike[str] | Any) -> Table:
     path = Path(table)
     readers: dict[str, Callable[[Path], Table]] = {".csv": _read_csv, ".json": _read_json}
     if path.suffix.lower() not in readers:
-        raise UsageError(f"a table must end with {' or '.join(readers)}, got {path.name or path}")
+        raise UsageError(f"the name of a table must end with {' or '.join(readers)}, but is {path.name or path}")
     try:
         return _checked(readers[path.suffix.lower()](path))
     except OSError as error:

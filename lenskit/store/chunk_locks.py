@@ -31,7 +31,7 @@ UNAVAILABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errn
 
 
 class Claims:
-    """The claims of this process on a store.
+    """Claims of this process on the chunks of a store.
 
     Some network file systems have no locks. Then every claim is granted and no process is ever alone. Work may be done
     twice and temporary files remain, but the written data are correct.
@@ -59,7 +59,7 @@ class Claims:
             sweep: Function that removes temporary files of killed processes.
 
         Raises:
-            UsageError: There is another file at the path of the lock file.
+            UsageError: The file at the path of the lock file is not a lock file of lenskit.
         """
         self._open()
         try:
@@ -68,7 +68,8 @@ class Claims:
             with self.alone() as alone:
                 if alone:
                     sweep()
-                    # A process that opened it meanwhile waits for byte 0, and `_open` will find that the file is gone.
+                    # A process that has just opened the lock file waits for byte 0. Its `_open` then finds that the
+                    # file is gone.
                     self.path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
@@ -92,7 +93,7 @@ class Claims:
     def alone(self) -> Iterator[bool]:
         """Yield whether this process is the only writer.
 
-        If it is, no other process can join before the end of the context.
+        If this process is alone, no other process can join before the end of the context.
         """
         alone = self._lock(WRITERS, wait=False) and self.available
         try:

@@ -43,7 +43,7 @@ def connected(address: str, workers: int, timeout: float = TIMEOUT) -> Iterator[
         from dask.distributed import Client, LocalCluster
     except ImportError:
         raise LenskitError("Dask is not installed: pip install 'lenskit-ssl[dask]'") from None
-    # Otherwise each connection and disconnection is logged.
+    # Without this, Dask logs each connection and disconnection.
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with ExitStack() as stack:
         target: Any = address
@@ -78,7 +78,7 @@ def fill_on_cluster(client: Any, store: Format, plan: Plan, tell: Callable[[int]
         tell: Function that is called with the number of chunks done.
 
     Raises:
-        LenskitError: A worker cannot make a chunk, or writes to another disk.
+        LenskitError: A worker cannot make a chunk, or writes to a different disk.
     """
     from dask.distributed import as_completed
 
@@ -100,8 +100,8 @@ def fill_on_cluster(client: Any, store: Format, plan: Plan, tell: Callable[[int]
         tell(done)
     if still := store.missing(plan):
         raise LenskitError(
-            f"the cluster has made all chunks, but {len(still)} are not at {store.path}: its workers write to another "
-            "disk; --out must be on a disk that all share"
+            f"the cluster has made all chunks, but {len(still)} are not at {store.path}: its workers write to a "
+            "different disk; --out must be on a disk that all workers share"
         )
 
 
@@ -117,8 +117,10 @@ def make_chunk(chunk: int, *, format: str, path: str, card: str) -> None:
     plan, render = _prepared(card)
     store = open_format(format, Path(path))
     if not store.exists:
-        raise LenskitError(f"a worker of the cluster does not see {path}: --out must be on a disk that all share")
-    # Rendering and the claims work in one thread per process, even if the worker has several.
+        raise LenskitError(
+            f"a worker of the cluster does not see {path}: --out must be on a disk that all workers share"
+        )
+    # Rendering and claims need a single thread per process, but a worker may have several.
     with _working, ExitStack() as stack:
         claims = Claims(store.path)
         with written(store.path):

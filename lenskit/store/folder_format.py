@@ -24,7 +24,7 @@ from lenskit.store.store import size_of, sizes_in
 class FolderFormat(Format):
     """A folder with one file per lens, named by its number, and a card in JSON.
 
-    All files of a store have the same size. A file of another size was cut short and is made again.
+    All files of a store have the same size. A file of a different size was cut short and is made again.
 
     Attributes:
         suffix: Suffix of the files, such as `.fits`.
@@ -40,7 +40,7 @@ class FolderFormat(Format):
     def content(self, plan: Plan, images: NDArray[Any], values: NDArray[np.float64]) -> bytes | memoryview:
         """Return the content of the file of a lens.
 
-        Its size must not depend on the values.
+        The size of the content must not depend on the values.
 
         Args:
             plan: Plan of the store.

@@ -31,14 +31,14 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 class Format(FileFormat):
     """A store in some format, which is filled step by step.
 
-    Several processes may fill one store, each with its own object. Only one process at a time claims a chunk.
+    Several processes may fill one store, each with a separate object. Only one process at a time claims a chunk.
 
     Args:
         path: Path of an existing or new store.
 
     Attributes:
-        card_file: Name of the file with the card, in a format that writes a folder. It is written first and its name
-            must differ from those of other formats. A format that writes a single file leaves it empty.
+        card_file: Name of the card file, if the format writes a folder; empty for a single file. The card is written
+            first. Each format must have a different name.
         name: Name of the format. Only stores that `open_format` returned have it.
     """
 
@@ -56,16 +56,16 @@ class Format(FileFormat):
         return self.card().get("format") == FORMAT
 
     def attributes(self) -> dict[str, Any]:
-        """Return the attributes of the store: those of `Plan.attributes`, and `complete`.
+        """Return the attributes of the store: `Plan.attributes` and `complete`.
 
         Raises:
-            UsageError: There is no store, or it has another version of the format.
+            UsageError: There is no store, or the store has a different version of the format.
         """
         return checked_attributes(self.path, self.card())
 
     @abstractmethod
     def create(self, plan: Plan) -> None:
-        """Create the files that a store has before its images, if they are missing."""
+        """Create missing files that a store needs before images are written."""
 
     def missing(self, plan: Plan) -> list[int]:
         """Return the missing chunks.
@@ -122,7 +122,7 @@ class Format(FileFormat):
     def remove(self) -> None:
         """Remove the store.
 
-        No other process may write to it.
+        No other process may write to the store.
 
         Raises:
             UsageError: The store holds a file that lenskit did not write.
@@ -150,13 +150,13 @@ class Format(FileFormat):
 
 @contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Replace an `OSError` while writing a store by one line.
+    """Turn an `OSError` while writing a store into an error of one line.
 
     Args:
         path: Path of the store, for errors without a file name.
 
     Raises:
-        LenskitError: Instead of any `OSError`.
+        LenskitError: In place of any `OSError`.
     """
     try:
         yield

@@ -13,7 +13,7 @@ from lenskit.store.format import Format
 def format_name(path: Path, name: str | None = None) -> str:
     """Return the name of the format of a store.
 
-    It is `name` if given, else the format of the store at the path, else the format of the path's suffix.
+    It is `name`, or else the format of the store at the path, or else the format of the path's suffix.
 
     Raises:
         UsageError: No store format has that name, or the suffix belongs to no format.

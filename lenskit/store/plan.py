@@ -1,4 +1,4 @@
-"""The plan of a store: its images, their configuration and the mode of rendering."""
+"""Plan of a store: configuration of its images, and mode of rendering."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FORMAT = "lenskit-pairs"
 VERSION = 1
 
 CHUNK_BYTES = 8 * 2**20
-"""Largest size of a chunk in bytes, as float32. A chunk has the largest power of two of lenses that fits. Likewise, the
-largest power of two of images that fits is rendered at a time."""
+"""Maximum size in bytes, as float32, of a chunk with several lenses, and of the images that are rendered at a time.
+`default_chunk` gives both numbers."""
 
 
 Count = Annotated[int, Gt(0), Le(2**48)]
@@ -73,14 +73,14 @@ class _Card(Record):
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a store.
+    """Plan of a store, from which every process makes the same chunks.
 
     Attributes:
         configuration: Plain values by section: the resolved `simulator` and `pairs`, and `simulate` with the number of
             lenses, views, shared groups, seed, split, dtype and number of lenses per chunk.
         parameters: Parameters recorded for each image.
         image_shape: Channels, height and width.
-        pixel_scale: Size of a pixel in arcsec; None if the simulator does not give it.
+        pixel_scale: Size of a pixel in arcsec; None if unknown.
         mode: Versions and other properties of the rendering process on which the last bits of the images depend.
     """
 
@@ -107,14 +107,14 @@ class Plan:
         Args:
             config: Configuration; only its sections `simulator` and `pairs` are used.
             lenses: Number of lenses.
-            views: Number of images of each lens. By default, the number that the pairs draw.
+            views: Number of images of each lens. By default, the number that the pairs need.
             seed: Random seed of the lenses.
             split: Split of the lenses; training uses `train`.
             dtype: `float32` or `float16`.
             chunk: Number of lenses per chunk. By default, a chunk has up to 8 MiB as float32.
 
         Raises:
-            UsageError: The pairs share a group that the simulator does not draw, or there is no simulator.
+            UsageError: The pairs share a group that the simulator does not have, or there is no simulator.
         """
         if "simulator" not in config.sections:
             raise UsageError("the configuration has no simulator, only stored images: pass --simulator NAME")
@@ -204,10 +204,12 @@ def _built(section: str) -> Simulator:
 
 
 def default_chunk(values: int) -> int:
-    """Return the default number of lenses per chunk, a power of two.
+    """Return the largest power of two of lenses that fits into `CHUNK_BYTES`.
+
+    The number is at least 1, even if one lens is larger.
 
     Args:
-        values: Number of pixel values per lens.
+        values: Number of pixels of all views and channels of a lens; they are float32.
     """
     return 2 ** max(0, int(math.log2(CHUNK_BYTES / (4 * values)))) if 4 * values < CHUNK_BYTES else 1
 
@@ -241,7 +243,7 @@ def current_mode(simulator: str, image_shape: tuple[int, int, int]) -> dict[str,
 def differences(held: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield the differences of two nested mappings.
 
-    A difference is the dotted name of a field and both values, None for a missing value.
+    Each item is the dotted name of a field, and its value in both mappings; None for a missing value.
     """
     for name in dict.fromkeys([*held, *wanted]):
         one, other = held.get(name), wanted.get(name)
@@ -255,7 +257,7 @@ def checked_attributes(path: Path, attributes: Mapping[str, Any]) -> dict[str, A
     """Return the attributes of the store at a path after checking them.
 
     Raises:
-        UsageError: The attributes are not from a store, or from another version of the format.
+        UsageError: The attributes are not from a store, or are from a different version of the format.
     """
     if attributes.get("format") != FORMAT:
         raise UsageError(f"{path} is not a store of simulated pairs: its format is not {FORMAT}")

@@ -20,7 +20,7 @@ from lenskit.store.plan import Plan, simulator_of
 class Renderer:
     """Renderer of the chunks of a store.
 
-    It always uses the plan's number of threads and batch size, so that each process makes the same chunk.
+    The number of threads and the batch size come from the plan, so that every process makes the same chunk.
 
     Args:
         plan: Plan of the store.
@@ -61,7 +61,7 @@ class Renderer:
         return torch.cat(parts).unflatten(0, (-1, self.plan["views"])).numpy()
 
     def _scenes(self, chunk: int) -> Iterator[tuple[Tensor, Tensor, Scene]]:
-        """Yield lenses, views and scenes of a chunk, in batches of the rendering."""
+        """Yield lenses, views and scenes of a chunk, in rendering batches."""
         plan, lenses = self.plan, self.plan.lenses_of(chunk)
         lens = torch.arange(lenses.start, lenses.stop).repeat_interleave(plan["views"])
         view = torch.arange(plan["views"]).repeat(len(lenses))

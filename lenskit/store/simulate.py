@@ -53,13 +53,13 @@ def simulate(
             `out`.
         workers: Number of processes, including this one.
         dask: Address of a Dask scheduler whose workers do the work, or `local` for a cluster of `workers` processes.
-        overwrite: Whether to overwrite a store with another configuration, version or mode.
+        overwrite: Whether to overwrite a store with a different configuration, version or mode.
         tell: Function that is called from time to time with the number of chunks done.
         pause: Shortest time in seconds between two counts of the chunks done.
 
     Raises:
-        UsageError: There is something else at `out`, or a store that differs from the plan; or `out` is inside a run
-            or another store.
+        UsageError: The path `out` exists and is not a store, is a store that differs from the plan, or is inside a run
+            or a different store.
         LenskitError: The disk is full or cannot be written, or the cluster cannot be reached.
     """
     store = open_format(format_name(Path(out), format), Path(out))
@@ -96,10 +96,10 @@ def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
         store: Store to create or check.
         plan: Plan of the store.
         claims: Claims on the store, joined.
-        overwrite: Whether to overwrite a store with another plan.
+        overwrite: Whether to overwrite a store with a different plan.
 
     Raises:
-        UsageError: Something else exists at the path, or a store with another plan that is not overwritten.
+        UsageError: The path exists and is not a store, or the store has a different plan and is not overwritten.
     """
     if not store.exists and not store.blank:
         raise UsageError(
@@ -123,7 +123,7 @@ def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
 
 
 def check_same(store: Format, plan: Plan) -> None:
-    """Check that an existing store has a given plan.
+    """Check that an existing store has the same plan.
 
     The mode of rendering (versions, instructions) is compared only if chunks are missing.
 
@@ -199,7 +199,7 @@ class _Progress:
         self._next = time.monotonic() + pause
 
     def say(self, missing: list[int]) -> None:
-        """Report the number of chunks done, given the missing chunks."""
+        """Report the number of chunks done: all chunks except the missing ones."""
         if self._tell:
             self._tell(self._plan.chunks - len(missing))
 

@@ -2,10 +2,10 @@
 
 ```
 pairs.zarr/                     a Zarr v3 group with the attributes of `Plan.attributes`, and `complete`
-  images/                       (lens, view, channel, y, x); one file per chunk with a checksum; fill value NaN theta_E/
-  ...                  one coordinate per parameter: (lens,) if the images of a lens share it, else (lens, view)
-  channel/, y/, x/              coordinates of pixels; y and x in arcsec if the simulator gives its pixel scale staging/
-  (lens, view, parameter): the parameters, until the store is complete
+  images/                       (lens, view, channel, y, x); one file per chunk with a checksum; fill value NaN
+  theta_E/ ...                  one coordinate per parameter: (lens,) if all images of a lens share it, or (lens, view)
+  channel/, y/, x/              coordinates of pixels; y and x in arcsec if the pixel scale is known
+  staging/                      (lens, view, parameter): the parameters, until the store is complete
 ```
 
 The parameters of a chunk are written before its images, so a chunk with images is done. Chunks are written atomically.
@@ -57,7 +57,7 @@ class Unsound(LenskitError):
 def coordinate_name(parameter: Parameter) -> str:
     """Return the name of a parameter's array.
 
-    It is the parameter's name, with the prefix `parameter_` if that is the name of another array or axis.
+    It is the parameter's name, with the prefix `parameter_` if another array or axis has that name.
     """
     return f"parameter_{parameter.name}" if parameter.name in (IMAGES, STAGING, *AXES) else parameter.name
 
@@ -69,7 +69,7 @@ class Store:
         path: Folder of the store.
 
     Raises:
-        UsageError: The folder is not a store, or has another version of the format.
+        UsageError: The folder is not a store, or has a different version of the format.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -123,7 +123,7 @@ class Store:
     def read(self, chunk: int, into: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the images of a chunk, (n, views, channels, height, width), as stored.
 
-        They are finite.
+        The images are finite.
 
         Args:
             chunk: Number of the chunk.
@@ -175,7 +175,7 @@ class Store:
     def check(self) -> Iterator[tuple[str, str]]:
         """Read all files, and yield the name and the fault of each part.
 
-        The fault is empty if there is none. Parts are the metadata of the images, the chunks of images, and the
+        The fault of an undamaged part is empty. Parts are the metadata of the images, the chunks of images, and the
         parameters and axes. In an incomplete store, chunks of parameters and the store itself take the place of the
         parameters and axes.
         """
@@ -207,11 +207,11 @@ class Store:
         """Array of all images.
 
         Raises:
-            ValueError: The metadata is damaged. It may be another error of `FAULTS`.
+            ValueError: The metadata is damaged. Other errors in `FAULTS` are possible.
         """
         array, plan = open_array(self.path / IMAGES), self.plan
         if (array.shape, array.chunks, array.dtype) != (plan.shape, (plan["chunk"], *plan.shape[1:]), plan["dtype"]):
-            raise ValueError("another shape or type than the store's")
+            raise ValueError("its shape or type differs from the store's")
         return array
 
     @property

@@ -86,7 +86,7 @@ class ZarrFormat(Format):
         return self._open[name]
 
     def finish(self, plan: Plan) -> None:
-        """Write the parameters as coordinates; a step that was cut short is repeated."""
+        """Write the parameters as coordinates; repeat an interrupted step."""
         if not Store(self.path).complete:
             self._complete(plan)
         shutil.rmtree(self.path / STAGING, ignore_errors=True)
@@ -148,7 +148,7 @@ class ZarrFormat(Format):
     def _values(self, plan: Plan, lenses: range) -> NDArray[np.float64]:
         """Return the parameters of some lenses, (n, views, parameters).
 
-        They come from the staging array. If it is damaged or missing, they are drawn again.
+        They come from the staging array. If that array is damaged or missing, the parameters are sampled again.
         """
         staging = self.path / STAGING
         if staging.is_dir():

@@ -19,7 +19,7 @@ from lenskit.kinds.pairs import Batch
 
 
 class Parts:
-    """A batch in parts; iteration makes one part at a time.
+    """Batch in parts; iteration makes one part at a time.
 
     Args:
         fetched: Data that the host fetched for each part.
@@ -82,9 +82,9 @@ class Accumulation(pl.Callback):
             self._clear(epoch, batch_index, optimizer)
 
     def training_step(self, batch: Parts, batch_index: int) -> dict[str, Any]:
-        """Return one part's share of the loss; for the last part, all of the batch.
+        """Return the share of one part in the loss; at the last part, the whole loss.
 
-        The value after the last part is the loss of the whole batch, with the joined outputs of its parts.
+        At the last part, the result also has the joined outputs of all parts.
         """
         count = len(batch.fetched)
         outputs = dict(self._step(self._part, batch_index))
@@ -99,7 +99,7 @@ class Accumulation(pl.Callback):
 def _joined(values: list[Any]) -> Any:
     """Join the values of the parts.
 
-    Scalars are averaged and the rows of tensors concatenated. Of anything else, the last value is returned.
+    Scalars are averaged and the rows of tensors concatenated. For other types, the last value is returned.
     """
     if not isinstance(values[-1], Tensor):
         return values[-1]

@@ -16,7 +16,7 @@ TOGETHER = 64
 
 @torch.no_grad()
 def bad_images(training_set: TrainingSet, batch_size: int, batch: int, device: torch.device) -> str | None:
-    """Make a batch again and describe its views that are not finite.
+    """Make a batch again and name the lenses whose views are not finite.
 
     Args:
         training_set: The training set.

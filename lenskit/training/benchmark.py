@@ -35,15 +35,15 @@ from lenskit.training.runner import Job
 log = logging.getLogger("lenskit")
 
 STAGES = ("waiting for data", "drawing", "rendering", "augmentation", "forward", "backward", "optimiser", "rest")
-"""Stages of a batch. Augmentation includes all steps from rendered or stored images to views, the stretch too. The rest
-is the runner's overhead: copies to the device, moving averages, metrics."""
+"""Stages of a batch. Augmentation includes all steps from rendered or stored images to views, such as the stretch. The
+rest is the runner's overhead: copies to the device, moving averages, metrics."""
 
 WARM_UP = 2
 """Number of first batches that are not counted: memory is allocated and kernels are selected."""
 
 
 class Timeline:
-    """Clock of a device; on a GPU it records events, so that the host does not wait.
+    """Clock of a device; on a GPU, it records events so that the host does not wait.
 
     Args:
         device: Device that does the work.
@@ -61,7 +61,7 @@ class Timeline:
         return event
 
     def seconds(self, start: Any, end: Any) -> float:
-        """Return the seconds between two moments; a GPU must reach the second one."""
+        """Return the seconds between two moments; wait until a GPU reaches the second."""
         if not self.on_gpu:
             return end - start
         end.synchronize()
@@ -71,7 +71,7 @@ class Timeline:
 class Stopwatch(pl.Callback):
     """Callback that times the stages of each batch of a job.
 
-    A batch counts from the end of the previous batch.
+    The time of a batch begins at the end of the previous batch.
 
     Args:
         job: Job to time. Methods of its training set, simulator and method are wrapped.
@@ -203,7 +203,7 @@ class Measurement:
 
     @property
     def ratio(self) -> Spread | None:
-        """Time per batch of the run over that of the bare loop."""
+        """Time per batch of the run, divided by the time per batch of the bare loop."""
         ratios = [ours / bare for ours, bare in self.bare]
         return Spread.of(ratios * 2 if len(ratios) == 1 else ratios) if ratios else None
 
@@ -236,7 +236,7 @@ def benchmark(config: Config, batches: int = 20, bare_rounds: int = 0) -> Measur
     bare = []
     with _quiet():
         for number in range(max(bare_rounds, 1)):
-            # They take turns to be first, so that other work on the machine slows down both.
+            # The run and the bare loop take turns to be first, so that other work on the machine slows down both.
             before = [bare_loop(Job(short), batches, WARM_UP)] if bare_rounds and number % 2 == 0 else []
             watch = _train(short)
             after = [bare_loop(Job(short), batches, WARM_UP)] if bare_rounds and number % 2 else []
@@ -264,7 +264,7 @@ def _train(config: Config) -> Stopwatch:
     watch = Stopwatch(job)
     with tempfile.TemporaryDirectory(prefix="lenskit-benchmark-") as folder:
         path = Path(folder) / "run"
-        # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to the others.
+        # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to all processes.
         run = Run.create(path, config) if is_first() else Run(path, config)
         if job.fit(run, None, False, [watch]).stopped_by:
             raise KeyboardInterrupt
@@ -283,7 +283,7 @@ def peak_memory() -> int:
 
 
 def describe(device: torch.device) -> str:
-    """Return the name of a device for a report; with the number of threads for a CPU."""
+    """Return the name of a device; for a CPU, with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} {device.type}, {torch.get_num_threads()} thread(s)"

@@ -34,7 +34,7 @@ from lenskit.training.stream import Stream
 log = logging.getLogger("lenskit")
 
 RANK_EVERY = 5
-"""Lines of metrics between two measurements of the effective rank, which costs more time than all others."""
+"""Lines of metrics between two measurements of the effective rank, which takes more time than all other metrics."""
 
 
 class Display(Protocol):
@@ -56,7 +56,7 @@ class Monitor(pl.Callback):
     Args:
         run: Run whose directory holds `metrics.jsonl`.
         stream: Training stream, with the number of batches done.
-        display: Display of the metrics, if there is one.
+        display: Display of the metrics; None for no display.
         settings: Interval of the metrics, loggers, and whether a collapse stops the run.
     """
 
@@ -70,11 +70,11 @@ class Monitor(pl.Callback):
         self._bad: Tensor | None = None
         self._loggers: Loggers | None = None
         self.stopped: str | None = None
-        """Reason to stop the run, if there is one."""
+        """Reason why a collapse stopped the run; None if none did."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start, self._timed_from = time.monotonic(), self.stream.batches
-        self._losses = [loss.to(pl_module.device) for loss in self._losses]  # those of a checkpoint are on the CPU
+        self._losses = [loss.to(pl_module.device) for loss in self._losses]  # losses from a checkpoint are on the CPU
         if trainer.is_global_zero:
             _drop_lines_after(self.path, self.stream.batches)
             self._loggers = Loggers(self.settings.loggers, self.run, self.stream.batches)
@@ -123,7 +123,7 @@ class Monitor(pl.Callback):
         self._losses.append(loss)
         done = self.stream.batches
         bad = torch.full_like(loss, -1, dtype=torch.int64) if self._bad is None else self._bad
-        # Shared among the processes, so that all raise the same error.
+        # The processes share this number, so that all raise the same error.
         self._bad = largest(torch.where(loss.isfinite() | (bad >= 0), bad, done - 1))
         if "embedding" in outputs:
             self.collapse.add(outputs["embedding"])
@@ -152,7 +152,7 @@ class Monitor(pl.Callback):
     def check_weights(self, module: pl.LightningModule) -> None:
         """Check that all weights are finite.
 
-        The loss shows such a weight one batch later.
+        The loss shows a weight that is not finite only one batch later.
 
         Raises:
             LenskitError: A weight is not finite. The message is as in `check`.
@@ -173,7 +173,7 @@ class Monitor(pl.Callback):
 
     @property
     def lr(self) -> str:
-        """Option of the learning rate, which depends on who builds the optimiser."""
+        """Option that sets the learning rate, of the optimiser or of the method."""
         return "--lr" if "optimizer" in self.run.config.sections else "--set method.lr"
 
     def _measure(self, trainer: pl.Trainer, outputs: dict[str, Any]) -> None:
@@ -196,9 +196,9 @@ class Monitor(pl.Callback):
             self.record(figures)
 
     def record(self, figures: dict[str, float]) -> None:
-        """Write metrics at the present batch to file, loggers and display.
+        """Write metrics of the current batch to file, loggers and display.
 
-        Of several processes, only the first may call this.
+        Only the first process may call this.
 
         Args:
             figures: Metrics by name.
@@ -232,7 +232,7 @@ class Monitor(pl.Callback):
         elif collapsed and not self._warned and trainer.is_global_zero:
             self._warned = True
             log.warning(
-                "%s at batch %d. The loss does not show it. Try a lower %s, a larger --batch-size, or another "
+                "%s at batch %d. The loss does not show this. Try a lower %s, a larger --batch-size, or a different "
                 "method; use --stop-on-collapse to stop such a run.",
                 collapsed,
                 self.stream.batches,
@@ -243,7 +243,7 @@ class Monitor(pl.Callback):
 class Checkpoints(pl.Callback):
     """Callback that saves the checkpoint and the encoder.
 
-    It saves every `every` batches, at the end of every epoch and when a run is stopped.
+    The callback saves every `every` batches, at the end of every epoch and when a run is stopped.
 
     Args:
         run: Run to save.
@@ -312,7 +312,7 @@ class WholeFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        # In memory first, as in Lightning: torch's writer hides the reason when it cannot write to disk.
+        # Write to memory first, as in Lightning: torch's writer hides the reason when it cannot write to disk.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         Path(path).parent.mkdir(exist_ok=True)

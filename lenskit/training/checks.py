@@ -1,4 +1,4 @@
-"""Tests of combinations of options, made before a run writes anything."""
+"""Checks of combinations of options, before a run writes anything."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_batch(settings: TrainSettings, method: Method, name: str, processes: i
     if batch_size % parts:
         raise UsageError(
             f"a batch of {batch_size} lenses cannot be divided into {parts} equal parts: "
-            f"{advice(parts)}, or another train.accumulate"
+            f"{advice(parts)}, or a different train.accumulate"
         )
     if parts > 1 and not method.automatic_optimization:
         raise UsageError(

@@ -15,8 +15,8 @@ from lenskit.training.processes import gathered, processes
 def projection_std(projection: Tensor) -> Tensor:
     """Return the standard deviation of the normalised projection, times sqrt(d).
 
-    It is about 1 for directions spread evenly over the sphere, and 0 if all are the same (Chen & He 2021, section 4.1,
-    https://arxiv.org/abs/2011.10566).
+    It is about 1 if the directions are spread evenly over the sphere, and 0 if all directions are the same (Chen & He
+    2021, section 4.1, https://arxiv.org/abs/2011.10566).
 
     Args:
         projection: (n, d).
@@ -29,7 +29,7 @@ def projection_std(projection: Tensor) -> Tensor:
 
 
 def effective_rank(embedding: Tensor) -> Tensor:
-    """Return the effective rank, RankMe (https://arxiv.org/abs/2210.02885).
+    """Return the effective rank RankMe (https://arxiv.org/abs/2210.02885).
 
     It is the exponential of the entropy of the normalised singular values. It cannot exceed min(n, d), so compare
     values only at the same sample size.
@@ -40,8 +40,8 @@ def effective_rank(embedding: Tensor) -> Tensor:
     Returns:
         A scalar from 1 to min(n, d).
     """
-    # The singular values are the square roots of the eigenvalues of the smaller Gram matrix, which is several times
-    # faster. In double precision, because the square of a small singular value underflows in single precision.
+    # The singular values are the square roots of the eigenvalues of the smaller Gram matrix. This is several times
+    # faster. It needs double precision, because the square of a small singular value underflows in single precision.
     x = embedding.double()
     product = x @ x.mT if len(x) < x.shape[1] else x.mT @ x
     values = torch.linalg.eigvalsh(product).clamp(min=0).sqrt()
@@ -52,15 +52,15 @@ def effective_rank(embedding: Tensor) -> Tensor:
 class CollapseMonitor:
     """Monitor that detects a collapse of the representation.
 
-    It measures both figures over the latest batches. A representation has collapsed if its projections all have the
-    same direction, or if its embeddings vary along a single line. The second test is needed because a batch norm
-    without scale keeps the projections spread even then.
+    It measures the spread of projections and the effective rank of the latest embeddings. A representation has
+    collapsed if all projections have the same direction, or if the embeddings vary along a single line. The second test
+    is needed because a batch norm without scale spreads the projections even if the embeddings lie on a line.
 
     Args:
         window: Number of latest embeddings from which the effective rank is computed.
         threshold: The projection has collapsed if its standard deviation times sqrt(d) is below this threshold.
-        rank_threshold: The embedding has collapsed if its effective rank, after its mean is subtracted, is below this
-            threshold.
+        rank_threshold: The embedding has collapsed if its effective rank is below this threshold after the mean is
+            subtracted.
         patience: Number of measurements in a row that must be below a threshold.
     """
 
@@ -79,15 +79,15 @@ class CollapseMonitor:
             self._latest.popleft()
 
     def measure(self, projection: Tensor | None, rank: bool = True) -> dict[str, float]:
-        """Measure the figures over the lenses of all processes.
+        """Return collapse metrics over the lenses of all processes.
 
         Args:
             projection: Projections (n, d), if the method has them.
             rank: Whether to measure the effective rank too.
 
         Returns:
-            `collapse_std` of the projection; `effective_rank` of the latest embeddings, `effective_rank_centred` after
-            their mean is subtracted, and `effective_rank_samples`, their number.
+            `collapse_std` of the projection; for the latest embeddings `effective_rank`, `effective_rank_centred` (the
+            effective rank after the mean is subtracted), and `effective_rank_samples` (their number).
         """
         figures: dict[str, float] = {}
         if projection is not None:
@@ -105,14 +105,14 @@ class CollapseMonitor:
         return figures
 
     def state_dict(self) -> dict[str, Any]:
-        """Return counts of low measurements, figures and latest embeddings."""
-        # Only the first process saves its state, so with several processes it holds nothing that differs among them.
+        """Return counts of low measurements, metrics and latest embeddings."""
+        # Only the first process saves its state. With several processes, each has different embeddings: save none.
         latest = self._still_needed() if processes() == 1 else []
         return {
             "low": self._low,
             "flat": self._flat,
             "figures": dict(self._figures),
-            # Copied, because torch.save writes the entire storage of a view.
+            # Copy, because torch.save writes the entire storage of a view.
             "latest": [part.to("cpu", torch.float32, copy=True) for part in latest],
         }
 
@@ -132,7 +132,7 @@ class CollapseMonitor:
 
     @property
     def collapsed(self) -> str | None:
-        """Message on a collapse; None if there is none."""
+        """Message about a collapse; None if there is no collapse."""
         if self._low >= self.patience:
             return (
                 "the representation has collapsed: std x sqrt(d) of the projection is "

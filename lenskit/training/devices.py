@@ -42,8 +42,8 @@ def make_trainer(
 ) -> pl.Trainer:
     """Return Lightning's Trainer for a run's settings.
 
-    The settings must agree with the processes that torchrun or SLURM started, if there are any. Several processes use
-    DistributedDataParallel. On CUDA GPUs batch norm is synchronised.
+    If torchrun or SLURM started the processes, the settings must agree with their number. Several processes use
+    DistributedDataParallel. On CUDA GPUs, batch norm is synchronised.
 
     Args:
         settings: Devices, number of nodes, strategy and precision.
@@ -57,7 +57,9 @@ def make_trainer(
             number of processes.
     """
     if settings.strategy not in STRATEGIES:
-        raise UsageError(f"--strategy takes {', '.join(STRATEGIES)}, got {settings.strategy!r}")
+        raise UsageError(
+            f"--strategy must be {', '.join(STRATEGIES[:-1])} or {STRATEGIES[-1]}, got {settings.strategy!r}"
+        )
     launch = _Launch.found(settings)
 
     def make(strategy: str) -> pl.Trainer:
@@ -120,7 +122,7 @@ class _Launch:
 
     @classmethod
     def found(cls, settings: TrainSettings) -> _Launch:
-        """Return the launch by torchrun or SLURM, whose counts replace default settings."""
+        """Return devices and nodes; counts of torchrun or SLURM replace defaults."""
         devices, num_nodes, env = settings.devices, settings.num_nodes, os.environ
         if TorchElasticEnvironment.detect():
             world, local = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
@@ -173,7 +175,7 @@ def check_batch_norm(trainer: pl.Trainer, module: pl.LightningModule) -> None:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Hide Lightning's messages on hardware and loaders inside the context."""
+    """Hide Lightning's messages about hardware and loaders inside the context."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

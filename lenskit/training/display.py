@@ -1,4 +1,4 @@
-"""The progress bar of a run."""
+"""Progress bar of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BESIDE = 20
 
 SPREAD = "spread: 1 if the projections point evenly in all directions, 0 if they have collapsed to one"
 RANK = "rank: effective number of dimensions of the features, near 1 if they have collapsed"
-"""Explanations of figures, printed when a run shows one of them for the first time."""
+"""Explanations of metrics, printed when a run first shows one of these metrics."""
 
 
 class TrainingDisplay:
@@ -28,7 +28,7 @@ class TrainingDisplay:
 
     Args:
         budget: Length of the run.
-        done: Batches done already.
+        done: Number of batches already done.
         shown: Console to print to; standard error by default.
     """
 
@@ -50,7 +50,7 @@ class TrainingDisplay:
         self._progress.update(self._task, completed=batches, epoch=self._epoch(batches))
 
     def update(self, batches: int, figures: dict[str, float]) -> None:
-        """Show these figures and the latest values of all others."""
+        """Show these metrics and the latest values of all other metrics."""
         self._latest |= figures
         self._explain(figures)
         epoch = self._epoch(batches)
@@ -90,12 +90,12 @@ class TrainingDisplay:
 
 
 def describe(figures: dict[str, float], width: int | None = None) -> str:
-    """Return a short text with the given figures.
+    """Return a short text with metrics.
 
     Args:
-        figures: Figures by their names in `metrics.jsonl`.
-        width: Columns available; None for no limit. If not all figures fit, those between the loss and the last one
-            are dropped first, from the end.
+        figures: Metrics by their names in `metrics.jsonl`.
+        width: Columns available; None for no limit. If not all metrics fit, the last metric is kept and the metrics
+            before it are dropped, from the end.
     """
     parts = []
     if "loss" in figures:

@@ -18,9 +18,9 @@ from lenskit.kinds.method import Method
 class Averaging(pl.Callback):
     """Callback that keeps a moving average of a method's weights and buffers.
 
-    The encoder and the method's scores use the average. It must come before callbacks that save or probe the encoder.
-    The average starts from the weights after the first batch. Integer buffers, such as the number of batches in batch
-    norm statistics, are copied and not averaged. Checkpoints hold both the average and the trained weights.
+    The encoder and the method's scores use the average. This callback must come before callbacks that save or probe the
+    encoder. The average starts from the weights after the first batch. Integer buffers, such as the number of batches
+    in batch norm statistics, are copied and not averaged. Checkpoints hold both the average and the trained weights.
 
     Args:
         encoder: Encoder; its backbone is replaced by the average.
@@ -28,7 +28,7 @@ class Averaging(pl.Callback):
         decay: Factor on the average at each batch. The average covers about 1 / (1 - decay) batches.
     """
 
-    # Not torch's AveragedModel: it counts updates on the device, and each batch would wait for that.
+    # Not torch's AveragedModel: it counts updates on the device, and each batch would wait for this count.
 
     def __init__(self, encoder: Encoder, method: Method, decay: float) -> None:
         self.method, self.decay, self.updates = method, decay, 0

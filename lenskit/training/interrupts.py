@@ -24,12 +24,12 @@ SIGUSR1 two minutes before the end."""
 class Stopping(pl.Callback):
     """Callback that stops a run at the end of the batch in which a signal arrived.
 
-    It must be the last callback. If a signal reaches only one of several processes, or one sets `trainer.should_stop`,
-    all stop after the same batch.
+    It must be the last callback. If one of several processes receives a signal or sets `trainer.should_stop`, all
+    processes stop after the same batch.
 
     Args:
-        every: Batches between two exchanges of the processes on GPUs, whose hosts have to wait for an exchange. On
-            CPUs the processes exchange after each batch.
+        every: On GPUs, batches between two exchanges of stop requests, for which the hosts have to wait. On CPUs, the
+            processes exchange requests after each batch.
     """
 
     def __init__(self, every: int) -> None:
@@ -77,7 +77,7 @@ class Stopping(pl.Callback):
 def restored_signals() -> Iterator[None]:
     """Restore the signal handlers at the end of the context.
 
-    Lightning turns a KeyboardInterrupt into SystemExit; it is turned back.
+    Lightning turns a KeyboardInterrupt into SystemExit; the context turns it back.
 
     Raises:
         KeyboardInterrupt: Instead of SystemExit.

@@ -1,7 +1,7 @@
 """Loggers of a run's metrics: TensorBoard, Weights & Biases and MLflow.
 
-They are Lightning's loggers. They store their files in the run's folder. Curves are over the number of batches done. A
-resumed run continues the same curves.
+Lightning's loggers are used, with their files in the run's folder. The x axis of a curve is the number of batches done.
+A resumed run continues the same curves.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def check_installed(names: Iterable[str]) -> None:
     """
     for name in names:
         spec = find_spec(name)
-        # A logger leaves a folder of its name in the working directory. It is found as a module without an origin.
+        # A logger leaves a folder of its name in the working directory, which is found as a module without an origin.
         if spec is None or spec.origin is None:
             raise UsageError(f"logger {name!r} is not installed: pip install 'lenskit-ssl[{name}]'")
 
 
 class Loggers:
-    """The loggers of a run.
+    """Loggers of a run.
 
     A logger that fails, for example because its server is down, is dropped with a warning.
 
@@ -70,7 +70,7 @@ class Loggers:
         """Close the loggers; `status` is `success` or `failed`."""
         for name, logger in [*self._loggers.items()]:
             self._guarded(name, lambda logger=logger: logger.finalize(status))
-            # Otherwise W&B finishes at the end of the process, and another run in it would continue the same curves.
+            # Otherwise W&B finishes at the end of the process, and a second run in it would continue the same curves.
             if name == "wandb":
                 self._guarded(name, lambda logger=logger: logger.experiment.finish())
         self._loggers = {}
@@ -87,7 +87,7 @@ class Loggers:
 def _tensorboard(run: Run, batches: int) -> Logger:
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    # Remove the figures that a killed run wrote after its last checkpoint.
+    # Remove the metrics that a killed run wrote after its last checkpoint.
     purge: dict[str, Any] = {"purge_step": batches + 1} if batches else {}
     return TensorBoardLogger(run.path, name="tensorboard", version="", default_hp_metric=False, **purge)
 

@@ -24,7 +24,7 @@ def building(name: str, advice: str) -> Iterator[None]:
 
     Args:
         name: Name of the object that is built, for the message.
-        advice: Text on how to need less memory.
+        advice: Text on how to use less memory.
 
     Raises:
         LenskitError: Instead of the out-of-memory error.
@@ -54,7 +54,7 @@ def largest_that_fits(step: Callable[[int], object], lenses: int, least: int = 2
     """Return the largest half, quarter, ... of a batch that fits into memory.
 
     Args:
-        step: Function that trains on a batch of a given number of lenses.
+        step: Function that trains on a batch of this number of lenses.
         lenses: Number of lenses of the batch that did not fit.
         least: Smallest number of lenses to try.
 
@@ -113,7 +113,7 @@ def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[N
         release(error)
         processes, device = trainer.world_size, trainer.strategy.root_device
         lenses = stream.budget.batch_size // stream.parts // processes
-        # With several processes no smaller batch is tried, because not all of them have run out of memory. Guess half.
+        # With several processes no smaller batch is tried, because some processes may have enough memory. Guess half.
         half = lenses // 2 if lenses >= 4 else None
         fits = half
         if processes == 1:

@@ -26,7 +26,7 @@ def check_precision(precision: str, device: torch.device) -> None:
         device: Device of the network.
 
     Raises:
-        UsageError: The device does not support it. The message names precisions that the device supports.
+        UsageError: The device does not support the precision. The message names precisions that it supports.
     """
     if precision == "16-mixed" and device.type == "cpu":
         raise UsageError("--precision 16-mixed needs a GPU, a CPU has no fp16: use --precision bf16-mixed or 32-true")
@@ -44,7 +44,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 def compile_backbones(method: Method, images: Tensor, precision: Any) -> bool:
     """Compile a method's backbone and its copies, such as a teacher, in place.
 
-    The names of their weights do not change. If compilation fails, a warning is logged and nothing is compiled.
+    The names of weights do not change. If compilation fails, a warning is logged and nothing is compiled.
 
     Args:
         method: The method.
@@ -52,10 +52,10 @@ def compile_backbones(method: Method, images: Tensor, precision: Any) -> bool:
         precision: Lightning's precision plugin.
 
     Returns:
-        Whether they are compiled.
+        Whether the backbones are compiled.
     """
-    # Try with a copy, because the trial changes batch norm statistics; the compiler's cache serves the others. The
-    # copy requires gradients even if the backbone does not, because another copy (a student) learns and is compiled.
+    # Try with a copy, because the trial changes batch norm statistics. The other copies reuse the compiler's cache. The
+    # trial requires gradients even if the backbone does not, because another copy (a student) may learn.
     trial = precision.convert_module(copy.deepcopy(method.backbone).to(images.device)).train().requires_grad_(True)
     try:
         trial.compile()

@@ -1,4 +1,4 @@
-"""The probe during training: regression of lens parameters on features."""
+"""Probe during training: regression of lens parameters on features."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ FEWEST = 32
 """A parameter must be known for at least this many lenses to be probed."""
 
 LENSES_BETWEEN = 10
-"""Default interval of probes: training learns from this many times the probe's lenses between two probes."""
+"""Default interval of probes: training uses this many times the number of the probe's lenses between two probes."""
 
 PROBES = 20
 """Largest number of probes in a run with the default interval."""
 
 CONTROLLED = 1024
-"""Largest number of lenses rendered without their source, for the shortcut control when training begins."""
+"""Maximum number of lenses rendered without their source, for the shortcut control when training begins."""
 
 
 def alignment(a: Tensor, b: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def alignment(a: Tensor, b: Tensor) -> Tensor:
 
     Args:
         a: Features of one view of each lens, (n, d).
-        b: Features of another view of the same lenses, (n, d).
+        b: Features of a second view of the same lenses, (n, d).
 
     Returns:
         A scalar from 0 to 4.
@@ -83,9 +83,9 @@ def uniformity(features: Tensor) -> Tensor:
 def judged(parameters: tuple[Parameter, ...], pairs: PairStrategy) -> list[Parameter]:
     """Return the parameters that the probe predicts.
 
-    These are the headline parameters, and all parameters of the groups that the views of a lens share. If all views
-    come from one image, they share every group; then it is the groups of the headline parameters. Identities count
-    only if they are headline parameters.
+    These are the headline parameters, and all parameters of the groups that the views of a lens share. Views that come
+    from one image share every group; then the groups of the headline parameters are used instead. Identities count only
+    if they are headline parameters.
     """
     groups = pairs.shared_groups if pairs.draws > 1 else {p.group for p in parameters if p.headline}
     return [p for p in parameters if p.headline or (p.group in groups and not p.identity)]
@@ -95,7 +95,7 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
     """Measure how well features predict parameters.
 
     A ridge regression (for classes, a ridge classifier) on standardised features is fitted to three quarters of the
-    lenses and scored on the last quarter. Its penalty is the one of `ridge.PENALTIES` with the smallest leave-one-out
+    lenses and scored on the last quarter. The penalty is the value in `ridge.PENALTIES` with the smallest leave-one-out
     error.
 
     Args:
@@ -138,7 +138,7 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
 def score(figures: Mapping[str, float], parameters: list[Parameter]) -> float | None:
     """Return the score of a probe: the mean R2 of its headline parameters.
 
-    Without headline parameters it is the mean R2 of all parameters; without any R2 it is None.
+    Without headline parameters, the score is the mean R2 of all parameters. Without any R2, it is None.
     """
     r2 = {p: figures[f"r2/{p.name}"] for p in parameters if f"r2/{p.name}" in figures}
     chosen = [value for p, value in r2.items() if p.headline] or list(r2.values())
@@ -150,11 +150,11 @@ def probe(backbone: nn.Module, lenses: ProbeLenses, parameters: list[Parameter])
 
     Args:
         backbone: Network from images to features.
-        lenses: Lenses to probe it on.
+        lenses: Lenses of the probe.
         parameters: Parameters to predict.
 
     Returns:
-        `probe` (see `score`), the figures of `read_off`, `probe_rank` (the effective rank of the features of all
+        `probe` (see `score`), the metrics of `read_off`, `probe_rank` (the effective rank of the features of all
         lenses), and `alignment` and `uniformity` if the lenses have two views. Empty if a feature is not finite.
     """
     with undisturbed(backbone):
@@ -209,8 +209,9 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 def batches_between(settings: MonitorSettings, budget: Budget) -> int:
     """Return the number of batches between two probes; 0 means no probes.
 
-    It is `settings.probe_every` if that is set. By default, training learns from ten times the probe's lenses between
-    two probes, and the interval is at least a twentieth of the run. A run shorter than the interval has no probes.
+    It is `settings.probe_every` if that is set. By default, training uses ten times the number of the probe's
+    lenses between two probes, and the interval is at least a twentieth of the run. A run shorter than the interval has
+    no probes.
     """
     if settings.probe_every is not None:
         return settings.probe_every
@@ -219,18 +220,18 @@ def batches_between(settings: MonitorSettings, budget: Budget) -> int:
 
 
 class Probing(pl.Callback):
-    """Callback that probes the encoder and saves the best one in `best/`.
+    """Callback that probes the encoder and saves the best encoder in `best/`.
 
-    It probes every `every` batches and at the end of the run. Of several processes only the first one probes, and the
-    others wait. The best score is stored in the card of `best/`. A run that is killed and resumed repeats the probes
-    since its checkpoint, with the same results.
+    It probes every `every` batches and at the end of the run. Only the first process probes; other processes wait. The
+    best score is stored in the card of `best/`. A run that is killed and resumed repeats the probes since its
+    checkpoint, with the same results.
 
     Args:
         run: Run whose directory holds the best encoder.
         stream: Training stream, with the number of batches done.
-        monitor: Monitor that records the figures.
+        monitor: Monitor that records the metrics.
         encoder: Encoder to probe and to save.
-        training_set: Training set of the run, from which the held-out lenses follow.
+        training_set: Training set of the run, which determines the held-out lenses.
         every: Batches between two probes.
         lenses: Number of lenses to probe.
     """
@@ -309,7 +310,7 @@ class Probing(pl.Callback):
 def describe(figures: Mapping[str, float], parameters: list[Parameter]) -> str:
     """Return one line about a probe, for the log.
 
-    It has the R2 of the headline parameters (of all if there are none), accuracies, mean R2 and effective rank.
+    The line has the R2 of the headline parameters (or else of all parameters), accuracies, mean R2 and effective rank.
     """
     headline = [p.name for p in parameters if p.headline] or [p.name for p in parameters]
     parts = [f"{name} {figures[f'r2/{name}']:.3f}" for name in headline if f"r2/{name}" in figures]

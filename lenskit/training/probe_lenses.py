@@ -18,7 +18,7 @@ from lenskit.kinds.simulator import Simulator
 from lenskit.training.shortcut import SOURCE
 
 SPLIT, SEED = "probe", 0
-"""Split and seed of the probe's lenses. They do not depend on the run's seed, so probes of different runs compare."""
+"""Split and seed of the probe's lenses. They do not depend on the run's seed, so probes of runs can be compared."""
 
 COMPARED = 256
 """Number of lenses whose views are compared. Alignment and uniformity need no more."""
@@ -50,13 +50,13 @@ class ProbeLenses:
 def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str = "cpu") -> ProbeLenses:
     """Return lenses for the probe of a run.
 
-    They are simulated in a split that training never uses, with the run's simulator or the simulator of its store.
-    Without a simulator they are the first stored images, which training uses too.
+    The simulator of the run or of its store makes the lenses, in a split that training never uses. Without a simulator,
+    the lenses are the first stored lenses, which training uses too.
 
     Args:
         training_set: Training set of the run.
-        lenses: Largest number of lenses.
-        device: Device that renders them and makes their views.
+        lenses: Maximum number of lenses.
+        device: Device that renders the images and makes the views.
     """
     simulator, pairs = simulator_of(training_set), training_set.pairs
     if simulator is None:
@@ -77,7 +77,7 @@ def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str 
             rng = KeyedGenerator(SEED, SPLIT, VIEWS, first.lens, first.view)
             views.append(tuple(view.cpu() for view in training_set.pair_up(prepared, read.values, rng).views[:2]))
     two = tuple(torch.cat(parts) for parts in zip(*views, strict=True))
-    # The encoder expects the size of the images. Views of another size, such as small crops, are not compared.
+    # The encoder expects the size of the images. Views of a different size, such as small crops, are not compared.
     alike = len(two) == 2 and all(view.shape[1:] == images[0].shape[1:] for view in two)
     return ProbeLenses(
         torch.cat(images), two if alike else (), _tensors(values), tuple(lens_set.parameters), simulator is None
@@ -87,16 +87,16 @@ def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str 
 def omit_source(
     simulator: Simulator, training_set: TrainingSet, lenses: int, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the images of `held_out` without the light of their sources.
+    """Return the images of `held_out` without the light of the sources.
 
     Args:
         simulator: Simulator of the training set, which can leave sources out.
         training_set: Training set of the run.
         lenses: Number of lenses.
-        device: Device that renders them.
+        device: Device that renders the images.
 
     Returns:
-        The images (n, C, H, W) and their parameters (n,) by name, on the CPU.
+        Images (n, C, H, W) and parameters (n,) by name, on the CPU.
     """
     images: list[Tensor] = []
     values: list[dict[str, NDArray[np.float64]]] = []

@@ -78,7 +78,7 @@ def explained(module: nn.Module) -> Iterator[None]:
         module: Module that the processes train.
 
     Raises:
-        LenskitError: Some weights got no gradient, which the message names; or another process has ended.
+        LenskitError: Weights without a gradient, which the message names; or another process has ended.
     """
     try:
         yield

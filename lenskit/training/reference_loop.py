@@ -1,4 +1,4 @@
-"""A bare training loop in plain PyTorch, the reference for the runner's speed."""
+"""Bare training loop in plain PyTorch, the reference for the runner's speed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
     Args:
         job: Job to train.
         batches: Number of batches that count.
-        warm_up: Number of batches before them, which do not count.
+        warm_up: Number of first batches, which do not count.
 
     Raises:
         UsageError: The settings use several processes, or the method steps its optimisers itself.

@@ -29,7 +29,7 @@ def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
 
     Args:
         path: The run directory.
-        progress: Whether to draw a progress bar.
+        progress: Whether to show a progress bar.
         devices: New values of `accelerator`, `devices`, `num_nodes` and `strategy`; None keeps a value.
 
     Returns:

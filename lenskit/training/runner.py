@@ -1,4 +1,4 @@
-"""Training of the run that a configuration describes, with Lightning's Trainer."""
+"""Training of a run with Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -60,21 +60,22 @@ def train(
         config: Configuration of the run.
         out: Run directory to create.
         overwrite: Whether to replace an existing run at `out`.
-        progress: Whether to draw a progress bar.
-        recipe: Name of the recipe that the configuration comes from. It is recorded in the run.
+        progress: Whether to show a progress bar.
+        recipe: Name of the recipe of the configuration, which is recorded in the run.
 
     Returns:
         The run. It is finished, or a signal stopped it; see `Run.finished`.
 
     Raises:
-        LenskitError: The configuration, the output directory or the training failed. The message is one line.
+        LenskitError: The configuration is invalid, the output directory cannot be used, or training failed. The message
+            has one line.
     """
     let_first_speak()
     if is_first():
         check_run_free(out, overwrite)  # before any work
         check_no_input(out, config)
     job = build(config)
-    # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to the others.
+    # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to all processes.
     run = Run.create(out, config, overwrite, recipe) if is_first() else Run(out, config)
     return job.fit(run, None, progress)
 
@@ -86,14 +87,16 @@ def build(config: Config) -> Job:
         LenskitError: The configuration is invalid, or there is not enough memory.
     """
     name = config.name("method")
-    with memory.building("this", f"use a smaller --backbone, or smaller widths or another queue of method {name!r}"):
+    with memory.building(
+        "the network", f"use a smaller --backbone, or smaller widths or a smaller queue of method {name!r}"
+    ):
         return Job(config)
 
 
 class Job:
-    """A training job: the built components of a configuration.
+    """Training job, with the components of a configuration.
 
-    The constructor makes all checks before anything is written.
+    The constructor runs all checks, so that faults are found before anything is written.
 
     Args:
         config: Configuration to build.
@@ -104,7 +107,7 @@ class Job:
         self.settings: TrainSettings = config.build("train")
         self.monitor: MonitorSettings = config.build("monitor")
         check_installed(self.monitor.loggers)
-        # Built before the seed is set: a lens set that draws random numbers must not change the initial weights.
+        # Build this before the seed is set: a lens set may use random numbers, but must not change the initial weights.
         self.training_set, channels, size = self._images_to_learn_from()
         torch.manual_seed(self.settings.seed)
         backbone = self._backbone(channels, size)
@@ -118,13 +121,13 @@ class Job:
         )
 
     def _images_to_learn_from(self) -> tuple[TrainingSet, int, int]:
-        """Return the training set, and the channels and size of its final images."""
+        """Return the training set, and the channels and size of preprocessed images."""
         with memory.building("the images", memory.SMALLER_IMAGES):
             training_set = training_set_of(self.config)
         if min(training_set.image_shape[1:]) < FEWEST_PIXELS:
             _, height, width = training_set.image_shape
             raise UsageError(
-                f"the images are {height} x {width} pixels: training takes {FEWEST_PIXELS} x {FEWEST_PIXELS} or more"
+                f"the images are {height} x {width} pixels: training needs {FEWEST_PIXELS} x {FEWEST_PIXELS} or more"
             )
         channels, height, width = training_set.preprocess.shape(training_set.image_shape)
         if height != width:
@@ -154,7 +157,7 @@ class Job:
         return method
 
     def _prepare_method(self) -> None:
-        """Give the method its settings, and let it check the images.
+        """Pass settings to the method, and let the method check the images.
 
         The settings are the budget, the seed, the optimizer's settings and the simulator.
         """
@@ -223,7 +226,7 @@ class Job:
         Args:
             run: The run to train.
             done: Number of batches in the run's checkpoint; None to train from the start.
-            progress: Whether to draw a progress bar.
+            progress: Whether to show a progress bar.
             callbacks: Additional Lightning callbacks.
 
         Returns:
@@ -302,7 +305,7 @@ class Job:
 
 @contextmanager
 def _kept(run: Run) -> Iterator[None]:
-    """Lock the run's directory and write its log inside the context."""
+    """Lock the run directory and write the log of the run inside the context."""
     with held(run.path) as still, _log_to(run.path / "train.log"):
         sweep(run.path)
         run.is_there = still
@@ -338,7 +341,7 @@ def _log_to(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # Only to the file: the caller prints the error on the screen.
+        # Write only to the file: the caller prints the error on the screen.
         handler.handle(logging.makeLogRecord({"levelname": "ERROR", "msg": f"{type(error).__name__}: {error}"}))
         raise
     finally:

@@ -1,6 +1,6 @@
-"""The shortcut control: a test whether unlensed light predicts a parameter.
+"""Shortcut control: whether images without the source predict lens parameters.
 
-A network trained on such simulations can ignore the arcs. Real lenses need not have the same correlation.
+If they do, a network trained on these simulations can ignore the arcs. Real lenses may not have the same correlation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOURCE = "source"
 """Group of parameters whose light the control leaves out."""
 
 LIMIT = 0.05
-"""Threshold of the lower end of the interval of R2, above which a parameter is reported."""
+"""A parameter is reported if the lower end of the confidence interval of R2 is above this threshold."""
 
 RINGS = 9
 """Number of rings around the centre of the image whose brightness is measured."""
@@ -97,15 +97,15 @@ def ring_features(images: Tensor) -> Tensor:
 
 
 def shortcuts(simulator: Simulator, readings: Mapping[str, Reading]) -> Sequence[tuple[str, bool]]:
-    """Describe the parameters that images without a source predict.
+    """Describe the parameters that can be predicted from images without a source.
 
     Args:
         simulator: Simulator of the images.
         readings: Reading of each parameter, from images without a source.
 
     Returns:
-        A line, and whether it is a warning, for each parameter whose R2 is above `LIMIT` at the lower end of its
-        interval. It is not a warning if the simulator states that nature has this correlation.
+        For each parameter with `low` above `LIMIT`, a line, and whether the line is a warning. It is not a warning if
+        the simulator states that nature has this correlation.
     """
     lines = []
     for name, reading in readings.items():
@@ -115,6 +115,6 @@ def shortcuts(simulator: Simulator, readings: Mapping[str, Reading]) -> Sequence
         if name in simulator.natural_correlations:
             lines.append((f"{evidence}, as in nature: {simulator.natural_correlations[name]}", False))
         else:
-            remedy = simulator.shortcut_remedies.get(name, "draw the other light independently of it")
+            remedy = simulator.shortcut_remedies.get(name, f"sample all other light independently of {name}")
             lines.append((f"shortcut: {evidence}, but real lenses may not have this correlation; {remedy}", True))
     return lines

@@ -1,4 +1,4 @@
-"""The backbone of a run, built for the nearest image size that it accepts."""
+"""Construction of a run's backbone, for the nearest image size that it accepts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lenskit.words import quoted, reason
 def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) -> Backbone:
     """Build a backbone and check it with two images.
 
-    The check changes neither the weights nor later random draws. If the images are resized, the initial weights are the
-    same as in a run that sets `input.size` to the new size.
+    The check changes neither the weights nor later random numbers. If the images are resized, the initial weights are
+    the same as in a run that sets `input.size` to the new size.
 
     Args:
         chosen: Name and options of the backbone.
@@ -63,15 +63,16 @@ def _nearest_size(chosen: Chosen, size: int) -> int:
     if near != size and not SMALLEST <= near <= LARGEST:
         raise LenskitError(
             f"backbone {quoted(chosen.name)} needs images of {near!r} pixels, but images can be resized only to "
-            f"{SMALLEST} to {LARGEST} pixels: use another --backbone"
+            f"{SMALLEST} to {LARGEST} pixels: use a different --backbone"
         )
     return near
 
 
 def _other_size(chosen: Chosen, channels: int, size: int) -> int | None:
-    """Return the nearest other size at which a backbone works.
+    """Return the nearest different size at which a backbone works.
 
-    None if there is none, or if the backbone works at `size` without its start options: the size is not the fault then.
+    Return None if there is no such size. Also return None if the backbone works at `size` without its start options,
+    because then the size is not the fault.
     """
     component: type[Backbone] = chosen.component
     start = component.start_options

@@ -1,10 +1,10 @@
-"""The training stream: the sequence of batches of a run.
+"""Training stream: the sequence of batches of a run.
 
 A resumed run continues the sequence exactly. The state of a run is a single number: the batches done. It increases at
 the end of every batch and is saved in every checkpoint. The lenses of a batch, the learning rate and the state of the
-global random generators follow from it. Lightning's own loop counters are left out of checkpoints. They would restart
-the loader but not the batch index within an epoch, count one step for each optimiser, and be off by one after an
-interrupt.
+global random generators depend only on this number. Lightning's own loop counters are left out of checkpoints. They
+would restart the loader but not the batch index within an epoch, count one step for each optimiser, and be off by one
+after an interrupt.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COUNTS = ("ready", "started", "processed", "completed")
 class Stream(pl.LightningDataModule):
     """Data module that yields the batches of a training set.
 
-    It starts at the first batch that is not done.
+    The stream starts at the first batch that is not done.
 
     Args:
         training_set: Training set that makes the batches.
@@ -80,7 +80,7 @@ class Stream(pl.LightningDataModule):
         return self.make(batch[0]) if self.parts == 1 else Parts(batch, self.make)
 
     def make(self, fetched: dict[str, Any]) -> Batch:
-        """Return a batch, or a part of one, in the network's format.
+        """Return a batch or a part of a batch, in the network's format.
 
         The views have the network's precision and memory format.
 
@@ -117,10 +117,10 @@ class _Places(IterableDataset):
 class BatchCounter(pl.Callback):
     """Callback that counts the batches done.
 
-    It sets learning rates, weight decays and random seeds from the count. It must be the first callback.
+    The callback also sets learning rates, weight decays and random seeds from the count. It must be the first callback.
 
     Args:
-        stream: Stream whose `batches` it increases.
+        stream: Stream whose `batches` is increased.
         seed: Random seed of the run.
     """
 
@@ -162,7 +162,7 @@ class BatchCounter(pl.Callback):
 def seed_generators(seed: int, batches: int, rank: int) -> None:
     """Seed the global random generators for one batch of one process.
 
-    Dropout, sampling and masks depend on them.
+    Dropout, sampling and masks depend on these generators.
 
     Args:
         seed: Random seed of the run.

@@ -3,14 +3,14 @@
 The paper is Alexander et al. 2020 (https://arxiv.org/abs/2008.12731); the idea is from Makhzani et al. 2015
 (https://arxiv.org/abs/1511.05644). Each batch has three steps with an Adam optimiser each, as in the authors' package
 (unsupervised-lensing 0.1.2). First, encoder and decoder learn to reconstruct the images. Second, a discriminator learns
-to distinguish latent vectors from draws of the prior. Third, the encoder learns to make latent vectors that the
-discriminator takes for draws of the prior.
+to distinguish latent vectors from samples of the prior. Third, the encoder learns to make latent vectors that the
+discriminator classifies as samples of the prior.
 
 There are three differences from the package, which change no published number:
 - The logarithm of the discriminator's probability is computed from its logit. The package adds 1e-15 to the
   probability, so that the gradient vanishes where it is needed most.
 - Images are encoded once for the last two steps, because the encoder does not change between them.
-- The number of draws of the prior is the batch size (in the package always 100).
+- The number of samples of the prior is the batch size (in the package always 100).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class AAE(Autoencoder):
-    """AAE: reconstruct images from latent vectors that resemble draws of a prior.
+    """AAE: reconstruct images from latent vectors that resemble samples of a prior.
 
-    A discriminator learns to distinguish latent vectors from draws of the prior. The encoder learns to prevent this.
+    A discriminator learns to distinguish latent vectors from samples of the prior. The encoder learns to prevent this.
 
     Args:
         backbone: Encoder network, whose features give the latent vector.
@@ -100,7 +100,7 @@ class AAE(Autoencoder):
         }
 
     def prior(self, batch: Batch) -> Tensor:
-        """Draw latent vectors (n, latent_dim) from the prior, one for each lens."""
+        """Sample latent vectors (n, latent_dim) from the prior, one for each lens."""
         return self.prior_std * self.rng(batch, "prior").noise("latent", self.to_latent.out_features)
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:

@@ -52,7 +52,7 @@ class Autoencoder(Method, Scorer, Reconstructor):
         # Noise far below zero is accepted: it is reconstructed as -1.
         if high > 1 + ROUNDING:
             raise UsageError(
-                f"an autoencoder's tanh makes values from -1 to 1, and these images reach {high:.3g}: "
+                f"an autoencoder's tanh makes values from -1 to 1, but these images reach {high:.3g}: "
                 "use --set input.normalise=peak"
             )
 

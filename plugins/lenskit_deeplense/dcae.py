@@ -1,8 +1,8 @@
 """DCAE: DeepLense's deep convolutional autoencoder.
 
 The paper is Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). The authors' package (unsupervised-lensing 0.1.2)
-scores images with batch norm in training mode, so that a score depends on the other images of its batch. Here batch
-norm uses the statistics of the training.
+scores images with batch norm in training mode, so that a score depends on the other images of its batch. Here, batch
+norm uses running statistics from training.
 """
 
 from __future__ import annotations

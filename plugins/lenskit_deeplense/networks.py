@@ -1,8 +1,8 @@
 """DeepLense's convolutional encoder and decoder, for images of any size.
 
-The paper (Alexander et al. 2020, https://arxiv.org/abs/2008.12731) defines them for 150 x 150 pixels. For other sizes
-the strides are those that bring the image nearest to 9 x 9, and the decoder's last two kernels are those that give the
-image's own size again.
+The paper (Alexander et al. 2020, https://arxiv.org/abs/2008.12731) defines them for 150 x 150 pixels. For other sizes,
+the strides are chosen so that the last layer of the encoder has a size near 9 x 9. The last two kernels of the decoder
+are chosen so that its output has the size of the image.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SMALLEST = 3 * (KERNEL - 1) + 1 - 2 * 2
 """Smallest height and width in pixels: three kernels leave one pixel; two convolutions pad by one on each side."""
 
 STRIDES = (1, 2, 3, 4, 5)
-"""Allowed strides. Larger ones would leave gaps between the decoder's kernels."""
+"""Allowed strides. Larger strides would leave gaps between the decoder's kernels."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Shape:
 
 
 def shape_for(size: int) -> Shape:
-    """Return the strides that end nearest to 9 x 9, as 3 and 3 do for 150 pixels.
+    """Return the sizes and strides whose last layer is nearest to 9 x 9.
 
-    The two strides are equal, or the first is larger by one.
+    The two strides are equal, or the first is larger by one. Images of 150 pixels have strides 3 and 3.
 
     Args:
         size: Height and width of the images in pixels.
@@ -73,10 +73,10 @@ def _shape(size: int, strides: tuple[int, int]) -> Shape:
 
 
 def _back(inside: int, outside: int, size: int, stride: int) -> nn.ConvTranspose2d:
-    """Return the transposed convolution that inverts a strided convolution's size.
+    """Return the transposed convolution that undoes the size of a strided one.
 
-    Its output has the size `size`. Of the rows that the stride left over, up to two are output padding and the others
-    enlarge the kernel. In the paper this gives kernels of 7 and 6.
+    Its output has the size `size`. The kernel is larger by the rows that the stride left over, and smaller by the
+    output padding. In the paper, the kernels are 7 and 6.
     """
     left_over = (size + 2 - KERNEL) % stride
     padding = min(2, stride - 1)

@@ -6,12 +6,12 @@ from lenskit.plugin import PairStrategy
 
 
 class SubstructureFixed(PairStrategy):
-    """Two images of one lens and its substructure; all else differs.
+    """Two images of one lens with the same substructure; all else differs.
 
-    Source, lens light, PSF and noise are drawn separately for each image. It is LenSiam's pair
-    (https://openreview.net/forum?id=xww53DuKJO) for simulators that draw the group `substructure` separately from the
-    group `lens`. Both groups are shared, so the representation can keep the class of substructure. The pair strategy
-    `lens-fixed` draws another class for each image.
+    Source, lens light, PSF and noise are sampled separately for each image. This is LenSiam's pair
+    (https://openreview.net/forum?id=xww53DuKJO) for simulators with a group `substructure` in addition to the group
+    `lens`. Both groups are shared, so the representation can keep the class of substructure. The pair strategy
+    `lens-fixed` samples the class separately for each image.
     """
 
     draws = 2

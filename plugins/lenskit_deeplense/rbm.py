@@ -30,18 +30,18 @@ ROUNDING = 1e-4
 class RBM(OneCycle, Scorer, Reconstructor):
     """RBM: a restricted Boltzmann machine, trained by contrastive divergence.
 
-    Training makes images more probable than samples that start from them. The anomaly score of an image is the mean
-    squared error of its reconstruction from the hidden units.
+    Training makes images more probable than samples of Gibbs chains that start from the images. The anomaly score of an
+    image is the mean squared error of its reconstruction from the hidden units.
 
     Args:
         backbone: Hidden layer of the machine: `rbm-hidden`.
         visible: Model of the pixels: `bernoulli`, where a pixel from 0 to 1 is the probability of being bright
             (authors' code), or `gaussian`, for any real values.
         sigma: Standard deviation of Gaussian pixels about their mean given the hidden units, in the images' unit.
-        k: Number of Gibbs sampling steps that make the image to compare with (authors' code: 1).
+        k: Number of Gibbs sampling steps from an image to the sample with which it is compared (authors' code: 1).
         init_std: Standard deviation of the initial weights and biases; by default 1 for Bernoulli pixels (authors'
             code) and 0.01 for Gaussian pixels (Hinton, Sec. 8).
-        reconstruction: `mean` passes the expected values from layer to layer, without random numbers. `sample` draws
+        reconstruction: `mean` passes the expected values from layer to layer, without random numbers. `sample` samples
             both layers, so that Bernoulli pixels become 0 or 1 (authors' code); all images get the same random numbers.
 
     Raises:
@@ -121,11 +121,11 @@ class RBM(OneCycle, Scorer, Reconstructor):
         return (self.bias + h @ self.backbone.layer.weight).sigmoid()
 
     def draw(self, hidden: Tensor, rng: KeyedGenerator, names: str = "") -> Tensor:
-        """Draw hidden units, and then pixels (n, visible) given these.
+        """Sample hidden units, and then pixels (n, visible) given these hidden units.
 
         Args:
             hidden: Probabilities (n, hidden) of the hidden units.
-            rng: Generator for n images, or for one image, whose numbers all images then share.
+            rng: Generator for n images, or for one image. In the latter case, all images share the random numbers.
             names: Prefix of the names of the random numbers.
         """
         # Normal instead of uniform numbers, because they are several times cheaper.
@@ -160,7 +160,7 @@ class RBM(OneCycle, Scorer, Reconstructor):
             else ", and input.normalise=peak makes the largest value 1"
         )  # fmt: skip
         raise UsageError(
-            f"method 'rbm' takes pixels from 0 to 1 as probabilities, and these go from {low:.3g} to {high:.3g}: train "
+            f"method 'rbm' takes pixels from 0 to 1 as probabilities, but these go from {low:.3g} to {high:.3g}: train "
             f"it with other --set options ({remedy})"
         )
 

@@ -1,8 +1,8 @@
 """VAE: DeepLense's variational autoencoder.
 
 The paper is Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). The authors' package (unsupervised-lensing 0.1.2)
-also sums the divergence over the batch. So its beta is this beta, divided by the number of values of an image and by
-the batch size; both defaults are 0. The package reconstructs from a random latent vector; here the mean is used.
+also sums the divergence over the batch. Its beta therefore equals this beta divided by the number of values of an image
+and by the batch size; both defaults are 0. The package reconstructs from a random latent vector; here the mean is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class VAE(OneCycle, Autoencoder):
     """VAE: reconstruct images from random latent vectors, by least squares.
 
     The loss is the mean squared error of an image's N values plus beta / N times the divergence of its latent
-    distribution from a standard normal (summed over the latents, averaged over the batch). So beta is that of beta-VAE
+    distribution from a standard normal (summed over the latents, averaged over the batch). This is the beta of beta-VAE
     (https://openreview.net/forum?id=Sy2fzU9gl), whose reconstruction error is summed over the values. With beta = 1,
     the loss times N is the negative evidence lower bound for a decoder with a variance of 1/2.
 

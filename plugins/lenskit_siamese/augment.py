@@ -20,8 +20,8 @@ def random_crops(
 ) -> Tensor:  # fmt: skip
     """Return the positions and sizes of random crops.
 
-    The rule is that of torchvision's `RandomResizedCrop`. The first attempt whose crop fits into the image is used. If
-    none fits, it is the largest central crop with an allowed aspect ratio.
+    The rule is the same as in torchvision's `RandomResizedCrop`. The first attempt whose crop fits into the image is
+    used. If no crop fits, the largest central crop with an allowed aspect ratio is used.
 
     Args:
         size: Height and width of the images in pixels.
@@ -54,7 +54,7 @@ def random_crops(
 
 
 def resized_crop(images: Tensor, crops: Tensor, flip: Tensor | None = None) -> Tensor:
-    """Crop each image, enlarge the crop to the image's size and mirror it if asked.
+    """Crop each image, enlarge the crop to the image's size and mirror some images.
 
     The interpolation is bilinear. The result agrees with torchvision's `resized_crop` followed by `horizontal_flip`:
     torchvision's antialiasing has no effect when a crop is enlarged.
@@ -102,7 +102,7 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Convolve each image with a Gaussian of its own width.
+    """Convolve each image with a Gaussian, whose width may differ between images.
 
     Borders are reflected, as in torchvision's `gaussian_blur`.
 
@@ -116,7 +116,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
     # The clamp avoids a division by zero; with so narrow a Gaussian the kernel is exactly a delta function.
     kernel = torch.softmax(-0.5 * (offset / sigma.clamp(min=1e-3)[:, None]) ** 2, dim=1)
     kernel = kernel.repeat_interleave(channels, dim=0)[:, None, :, None]
-    # One group per image and channel, because every image has its own kernel.
+    # One group per image and channel, because every image has a different kernel.
     padded = F.pad(images, (radius,) * 4, mode="reflect").reshape(1, n * channels, rows + 2 * radius, -1)
     blurred = F.conv2d(F.conv2d(padded, kernel, groups=n * channels), kernel.mT, groups=n * channels)
     return blurred.reshape(images.shape)

@@ -27,7 +27,8 @@ class BarlowTwins(Method):
         projection_dim: Length of the projections that are correlated (paper, Sec. 2.2: 8192; longer is better).
         hidden_dim: Width of the projector's hidden layers (paper: 8192).
         redundancy: Weight of the correlations between different features, lambda (paper: 0.005).
-        bias_lr: Learning rate of biases and norms, divided by that of the weights (paper, Sec. 2.2: 0.0048 / 0.2).
+        bias_lr: Learning rate of biases and norms, divided by the learning rate of the weights (paper, Sec. 2.2:
+            0.0048 / 0.2).
     """
 
     views = 2

@@ -54,7 +54,8 @@ class BYOL(Method):
         super().__init__(backbone)
         self.projector = BYOLProjectionHead(backbone.features, hidden_dim, projection_dim)
         self.predictor = BYOLPredictionHead(projection_dim, hidden_dim, projection_dim)
-        # The target starts as a copy. In the authors' code it starts from other weights; they saw no difference.
+        # The target starts as a copy. In the authors' code it starts from different weights; the authors saw no
+        # difference.
         self.target = nn.ModuleList([deepcopy(self.backbone), deepcopy(self.projector)])
         deactivate_requires_grad(self.target)
         self.criterion = NegativeCosineSimilarity()

@@ -26,8 +26,8 @@ class Dihedral(Transform):
     only augments the data: each lens appears in eight orientations.
 
     Args:
-        turn: Whether to rotate the views: `alike` gives the views of a lens the same rotation, `independently` gives
-            each view its own, `no` rotates none.
+        turn: Whether to rotate the views: `alike` rotates all views of a lens by the same angle, `independently`
+            rotates each view separately, `no` rotates no view.
         mirror: Whether to mirror the views, with the same three choices.
     """
 
@@ -39,8 +39,8 @@ class Dihedral(Transform):
         _, height, width = image_shape
         if self.turn != "no" and height != width:
             raise UsageError(
-                f"images of {height} x {width} pixels cannot be turned by a quarter: "
-                "make them square with --set input.size=N, or do not turn them: turn=no"
+                f"images of {height} x {width} pixels cannot be rotated by 90 degrees: "
+                "make them square with --set input.size=N, or use turn=no"
             )
 
     def transform(

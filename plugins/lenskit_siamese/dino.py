@@ -1,9 +1,9 @@
 """DINO: a student network predicts its own moving average (Caron et al. 2021).
 
 "The paper" is https://arxiv.org/abs/2104.14294; "the authors' code" is https://github.com/facebookresearch/dino. There
-are three differences from both. The views are those of the pair strategy: two, or the paper's crops with `--pairs
-multi-crop`. The gradient is clipped by its norm over all weights (authors' code: weight by weight). The learning rate
-falls to zero (authors' code: to 1e-6).
+are three differences from both. The pair strategy makes the views: two, or the paper's crops with `--pairs multi-crop`.
+The gradient is clipped by its norm over all weights (authors' code: weight by weight). The learning rate falls to zero
+(authors' code: to 1e-6).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class DINO(Method):
         self.momentum, self.weight_decay_end, self.freeze_epochs = momentum, weight_decay_end, freeze_epochs
 
     def project(self, features: Tensor) -> Tensor:
-        """Return the bottleneck (n, bottleneck_dim), of unit length, of the teacher."""
+        """Return the teacher's bottleneck (n, bottleneck_dim), of unit length."""
         return _project(self.head, features)[0]
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -141,9 +141,9 @@ class DINO(Method):
         return end if self.batches >= warmup else start + (end - start) * self.batches / warmup
 
     def weight_decay(self, group: dict[str, Any], batches: int) -> float:
-        """Return the weight decay: a cosine from the optimiser's to `weight_decay_end`.
+        """Return the weight decay: a cosine to `weight_decay_end`.
 
-        A group without weight decay keeps none.
+        It starts at the optimiser's value. A group without weight decay stays without.
         """
         start = group["peak_weight_decay"]
         return cosine_schedule(batches, self.budget.batches, start, self.weight_decay_end) if start else 0.0

@@ -1,8 +1,8 @@
 """LeJEPA: views agree, and embeddings are Gaussian (Balestriero & LeCun 2025).
 
 "The paper" is https://arxiv.org/abs/2511.08544; "the authors' code" is https://github.com/rbalestr-lab/lejepa. The
-method has no teacher, no stop-gradient and no predictor. It differs from both in the views: here they are the pair
-strategy's two views, there two large and six small crops.
+method has no teacher, no stop-gradient and no predictor. It differs from both in the views: the pair strategy makes two
+views; the paper and the authors' code use two large and six small crops.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class LeJEPA(Method):
         backbone: Network whose features are learned.
         sigreg: Weight of SIGReg in the loss; the agreement of the pair has the weight 1 - `sigreg` (authors' code:
             0.05, its minimal example 0.02; paper: anything from 0.01 to 0.1).
-        slices: Number of directions along which a batch of projections is compared with a Gaussian. They are drawn
-            again for every batch (authors' code: 1024).
+        slices: Number of directions along which a batch of projections is compared with a Gaussian. They are
+            sampled again for every batch (authors' code: 1024).
         knots: Number of frequencies at which the characteristic functions are compared (authors' code: 17).
         largest_frequency: Largest of these frequencies (authors' minimal example: 3).
         projection_dim: Length of the projections (authors' minimal example: 16).
@@ -43,8 +43,8 @@ class LeJEPA(Method):
 
     views = 2
     judged_by = "probe"
-    # Authors' code ("GOTO hyperparameters"), which uses a weight decay of 5e-4 for ResNets. It gives no batch size and
-    # no warm-up: 256 and 1 epoch are those of its minimal example.
+    # Authors' code ("GOTO hyperparameters"), which uses a weight decay of 5e-4 for ResNets. It states no batch size
+    # and no warm-up: 256 and 1 epoch are from its minimal example.
     optimizer_defaults = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 1})
 
     def __init__(
@@ -96,7 +96,7 @@ class LeJEPA(Method):
     def directions(self, device: torch.device) -> Tensor:
         """Return this batch's unit vectors (projection_dim, slices).
 
-        They are the same in every process.
+        The vectors are the same in every process.
         """
         row = torch.arange(self.projection_dim, device=device)
         rng = KeyedGenerator(self.seed, "train", "method/directions", row, torch.full_like(row, self.batches))
@@ -111,7 +111,7 @@ def sliced_distance(projections: Tensor, directions: Tensor, quadrature: SIGReg)
     direction, over the batch of all processes (paper, Sec. 4).
 
     Args:
-        projections: (views, n, d); each view is tested by itself.
+        projections: (views, n, d); each view is tested separately.
         directions: (d, slices) unit vectors.
         quadrature: Frequencies and weights.
 

@@ -1,9 +1,9 @@
 """MAE: a masked autoencoder that predicts most patches from few (He et al. 2022).
 
 "The paper" is https://arxiv.org/abs/2111.06377; "the authors' code" is https://github.com/facebookresearch/mae. There
-are two differences from both. The encoder starts from the backbone's own weights and keeps its own (learned) position
-embeddings, so that pretrained weights can be trained further. There is no random crop, because the pair strategy makes
-the views.
+are two differences from both. The encoder starts from the weights of the backbone and keeps the backbone's (learned)
+position embeddings, so that pretrained weights can be trained further. There is no random crop, because the pair
+strategy makes the views.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class MAE(Method):
     views = 1
     judged_by = "probe"
     default_sections = MappingProxyType({"pairs": {"name": "single"}, "backbone": {"name": VIT}})
-    # Paper, App. A.1, Table 8, for a batch of 4096; the learning rate there is given for a batch of 256.
+    # Paper, App. A.1, Table 8, for a batch of 4096; the table states the learning rate for a batch of 256.
     optimizer_defaults = MappingProxyType(
         {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.05, "betas": (0.9, 0.95), "warmup_epochs": 40}
     )
@@ -86,7 +86,7 @@ class MAE(Method):
         # The tuple keeps the wrapper of the backbone from being registered as a second module.
         unused = nn.Parameter(torch.zeros(1, 1, vit.embed_dim), requires_grad=False)
         self._through = (MaskedVisionTransformerTIMM(vit, unused, "skip", pos_embed_initialization="skip"),)
-        # Some models have a norm after the mean of the patches. The loss gives it no gradient.
+        # Some models have a norm after the mean of the patches. It gets no gradient from the loss.
         vit.fc_norm.requires_grad_(False)
 
     @property

@@ -29,7 +29,9 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class MoCo(Method):
-    """MoCo v2: match one view's query with the other's key, against a queue of keys.
+    """MoCo v2: match the query of one view to the key of the other view.
+
+    The negatives are a queue of earlier keys.
 
     Args:
         backbone: Network whose features are learned.
@@ -41,7 +43,7 @@ class MoCo(Method):
             there are lenses: otherwise the queue holds an earlier key of the same lens, as a negative.
         shuffle: Number of parts into which a process's keys are divided after a shuffle. Each part has its own batch
             norm statistics (MoCo, Sec. 3.3, which uses 8 GPUs). Without this, a query and its key share statistics of
-            the same lenses, which reveal the right key. Use 1 for no division. A part has at least two lenses.
+            the same lenses, which reveal the positive key. Use 1 for no division. A part has at least two lenses.
             Backbones without batch norm ignore this.
     """
 

@@ -22,14 +22,15 @@ LARGE = 2
 class MultiCrop(Transform):
     """Two large crops and several small crops of one image.
 
-    They are for methods with many views, such as `dino`.
+    Use them for methods with many views, such as `dino`.
 
     All crops are enlarged to the size of the image. In the paper the small crops are smaller images (96 pixels instead
     of 224), which saves time. Here all views have one size, so that every backbone accepts them, and a small crop costs
     as much as a large one. Add the paper's other augmentations by name: `--pairs multi-crop+flip+jitter+blur`.
 
-    After a plus (`NAME+multi-crop`) this crops the views of the strategy before it: the first two are cropped large,
-    any others small. The recorded parameters stay those of the whole image: the crop does not change them.
+    In a composition (`NAME+multi-crop`), this crops the views of the strategy before the plus: large crops for the
+    first two views, small crops for all others. Crops do not change the recorded parameters, which describe the whole
+    image.
 
     Args:
         small: Number of small crops (authors' code: 8; paper, Table 8: 10). The method must take 2 + `small` views; for

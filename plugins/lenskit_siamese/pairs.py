@@ -27,8 +27,8 @@ class Default(Augmentation):
     preserved. Saturation, hue and grayscale are left out: they mix red, green and blue as the eye sees them, and the
     bands of a survey are not these colours. For one band they have no effect.
 
-    Each augmentation is also a pair strategy: `crop`, `flip`, `jitter`, `blur`. The recorded parameters are those of
-    the rendered image, except that the flip changes them: a crop does not.
+    Each augmentation is also a pair strategy: `crop`, `flip`, `jitter`, `blur`. A flip changes the recorded parameters.
+    A crop does not: they describe the whole image.
 
     Args:
         scale: Smallest and largest area of the crop, as a fraction of the image's area. The crop is enlarged to the
@@ -40,7 +40,7 @@ class Default(Augmentation):
         jitter: Probability that brightness and contrast are changed.
         blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels of an image of 224 pixels as
             in the papers. It is scaled with the size of the images.
-        blur_kernel: Width of the blur's kernel, in pixels of an image of 224 pixels too.
+        blur_kernel: Width of the blur's kernel, also in pixels of an image of 224 pixels.
         blur: Probability of a blur.
     """
 

@@ -21,21 +21,21 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class SimCLR(Method):
-    """SimCLR: make two views of a lens similar, and views of other lenses dissimilar.
+    """SimCLR: make positive pairs similar, and views of different lenses dissimilar.
 
     Args:
         backbone: Network whose features are learned.
         projection_dim: Length of the projections that are compared (paper, Sec. 2.3: 128).
-        hidden_dim: Width of the projector's hidden layers (paper: that of the features, 2048 for a ResNet-50).
+        hidden_dim: Width of the projector's hidden layers (paper: width of the features, 2048 for a ResNet-50).
         projector_layers: Number of layers of the projector (paper: 2; 3 in SimCLR v2,
             https://arxiv.org/abs/2006.10029).
-        temperature: Divisor of the similarities; a small one emphasises the hardest negatives (authors' code: 0.1 for
-            ImageNet, 0.5 for CIFAR-10; paper, Table 5).
+        temperature: Divisor of the similarities; a small temperature emphasises the hardest negatives (authors' code:
+            0.1 for ImageNet, 0.5 for CIFAR-10; paper, Table 5).
     """
 
     views = 2
     judged_by = "probe"
-    # Paper, Sec. 2.3, for batches of 4096. For small ones App. B.1 finds lr = 0.075 sqrt(batch) better, which is
+    # Paper, Sec. 2.3, for batches of 4096. For small batches App. B.1 finds lr = 0.075 sqrt(batch) better, which is
     # `--set optimizer.lr_batch=0 --lr ...` here. LARS and weight decay leave out norms and biases, as here.
     optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup_epochs": 10})
 

@@ -1,7 +1,7 @@
 """SimSiam: two views, a predictor and a stop-gradient (Chen & He 2021).
 
 "The paper" is https://arxiv.org/abs/2011.10566; "the authors' code" is https://github.com/facebookresearch/simsiam.
-"LenSiam" is https://openreview.net/forum?id=xww53DuKJO; the defaults are those of its training.
+"LenSiam" is https://openreview.net/forum?id=xww53DuKJO; the defaults are from its training.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class SimSiam(Method):
         projection_dim: Length of the projections that are compared (paper, Sec. 3: 2048).
         hidden_dim: Width of the projector's hidden layers (paper: 2048).
         projector_layers: Number of layers of the projector (paper: 3; 2 for the small images of CIFAR-10, App. D).
-        projector_affine: Whether the projector's last batch norm has a scale and an offset. It has them in the paper,
-            which makes no exception for the last layer, and in LenSiam; it has none in the authors' code, which is
-            later. Without them the projections cannot all become one vector: after a collapse they lie near a line,
-            with some spread.
+        projector_affine: Whether the projector's last batch norm has a scale and an offset. The paper, which makes no
+            exception for the last layer, and LenSiam use both. The authors' code, which is more recent, uses neither.
+            Without scale and offset, the projections cannot all become one vector: after a collapse they lie near a
+            line, with some spread.
         predictor_dim: Width of the predictor's hidden layer, a bottleneck (paper: 512, a quarter of `projection_dim`).
         stop_gradient: Whether the target is held constant (no gradient). Without this the projections collapse to a
             point (paper, Sec. 4.1), which is useful as a control experiment.

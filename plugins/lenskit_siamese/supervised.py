@@ -1,8 +1,8 @@
 """Supervised learning of recorded parameters and classes.
 
-It gives an upper bound for methods that learn without labels. Regression of lens parameters by a network follows
-Hezaveh et al. 2017 (https://arxiv.org/abs/1708.08842). The optimiser is that of DeiT (Touvron et al. 2021,
-https://arxiv.org/abs/2012.12877, Table 9), which suits ViTs and ResNets. Unlike DeiT there is no stochastic depth, no
+It is an upper bound for methods that learn without labels. Regression of lens parameters by a network follows
+Hezaveh et al. 2017 (https://arxiv.org/abs/1708.08842). The optimiser settings are from DeiT (Touvron et al. 2021,
+https://arxiv.org/abs/2012.12877, Table 9), which suit ViTs and ResNets. Unlike DeiT there is no stochastic depth, no
 mixing of images and no random erasing.
 """
 
@@ -61,7 +61,7 @@ class Supervised(Method, Scorer, Predictor):
         self.classes: dict[str, int] = {}
 
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
-        """Make the output layer and store the mean and spread of the parameters.
+        """Make the output layer; store mean and standard deviation of the parameters.
 
         Raises:
             UsageError: A target is not recorded or has nothing to learn from, or `normal` is not the name of a class.
@@ -75,11 +75,13 @@ class Supervised(Method, Scorer, Predictor):
         for name, value in zip(self.continuous, finite, strict=True):
             if len(value) < 2 or value.min() == value.max():
                 what = "the same for all" if len(value) else "known for none"
-                raise UsageError(f"target {name!r} is {what} of the first {len(values[name])} lenses: choose others")
+                raise UsageError(
+                    f"target {name!r} is {what} of the first {len(values[name])} lenses: choose other targets"
+                )
         for name, count in self.classes.items():
             labels = values[name][values[name].isfinite()]
             if not len(labels) or not torch.isin(labels, torch.arange(count)).all():
-                raise UsageError(f"target {name!r} holds no numbers of its {count} classes, from 0 to {count - 1}")
+                raise UsageError(f"target {name!r} must hold numbers of its {count} classes, from 0 to {count - 1}")
         self._make_layers([float(value.mean()) for value in finite], [float(value.std()) for value in finite])
 
     def _make_layers(self, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -179,7 +181,7 @@ def _chosen(targets: Sequence[str], parameters: Sequence[Parameter]) -> list[Par
     for name in targets:
         if name not in recorded:
             hint = meant(name, recorded, f"recorded are {', '.join(recorded) or 'none'}")
-            raise UsageError(f"target {name!r} is not recorded of these lenses: {hint}")
+            raise UsageError(f"target {name!r} is not recorded for these lenses: {hint}")
     chosen = [recorded[name] for name in dict.fromkeys(targets)]
     chosen = chosen or [p for p in parameters if p.headline] or [p for p in parameters if p.continuous]
     if not chosen:

@@ -20,7 +20,7 @@ from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized
 Probability = Annotated[float, Ge(0), Le(1)]
 
 PAPER_SIZE = 224
-"""Height and width in pixels of the papers' images, to which the blur's numbers refer."""
+"""Height and width in pixels of the papers' images, for which the widths of blurs are stated."""
 
 ATTEMPTS = 10
 """Attempts at a crop that fits into the image, as in torchvision."""
@@ -29,16 +29,16 @@ UNIT = Distribution.parse("uniform(0, 1)")
 
 
 class Augmentation(Transform):
-    """Base class of transforms that treat each view by itself.
+    """Base class of transforms that augment each view separately.
 
     A subclass declares the random numbers of a view by name, in `priors` and `attempts`.
     """
 
     priors: dict[str, Distribution]
-    """Distributions of random numbers drawn once per view, by name."""
+    """Distributions of random numbers sampled once per view, by name."""
 
     attempts: ClassVar[tuple[str, ...]] = ()
-    """Names of random numbers drawn `ATTEMPTS` times per view, uniformly between 0 and 1."""
+    """Names of random numbers sampled `ATTEMPTS` times per view, uniformly between 0 and 1."""
 
     @abstractmethod
     def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
@@ -57,7 +57,7 @@ class Augmentation(Transform):
         return torch.stack(views, 1), self.record(parameters, draws)
 
     def _draw(self, rng: KeyedGenerator, view: int) -> dict[str, Tensor]:
-        """Draw all random numbers of a view."""
+        """Sample all random numbers of a view."""
         once = rng.samples({f"{name}/{view}": prior for name, prior in self.priors.items()})
         attempts = {name: rng.uniform(f"{name}/{view}", ATTEMPTS) for name in self.attempts}
         return dict(zip(self.priors, once.values(), strict=True)) | attempts
@@ -66,8 +66,8 @@ class Augmentation(Transform):
 class Crop(Augmentation):
     """Crop a random part of each view and enlarge it to the image's size.
 
-    The recorded parameters stay those of the whole image. A length in pixels is larger in the crop, and a network
-    cannot always see how much.
+    The crop does not change the recorded parameters, which describe the whole image. A length in pixels is larger in
+    the crop, by a factor that a network cannot always infer.
 
     Args:
         scale: Smallest and largest area of the crop, as a fraction of the image's area.
@@ -148,7 +148,7 @@ class Blur(Augmentation):
     Args:
         sigma: Standard deviation of the Gaussian, in pixels of an image of 224 pixels as in the papers. It is scaled
             with the size of the images.
-        kernel: Width of the blur's kernel, in pixels of an image of 224 pixels too.
+        kernel: Width of the blur's kernel, also in pixels of an image of 224 pixels.
         probability: Probability that a view is blurred.
     """
 
@@ -161,7 +161,7 @@ class Blur(Augmentation):
     ) -> None:
         sigma = Distribution.parse(sigma)
         if sigma.bounds[0] < 0:
-            raise UsageError(f"sigma is {sigma}: the standard deviation of a blur is not negative")
+            raise UsageError(f"sigma is {sigma}: the standard deviation of a blur must be 0 or more")
         self.kernel, self.probability = kernel, probability
         self.priors = {"blur_sigma": sigma, "blur": UNIT}
 

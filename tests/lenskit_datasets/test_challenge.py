@@ -288,7 +288,7 @@ class TestSecond:
             ("ID,ein_area\n200001.5,1\n", "no column ID that numbers the images; it has ID, ein_area"),
             ("ID,ein_area\n41229853041234567,1\n", "the ID 41229853041234567 has too many digits"),
             ("200001,1\n", "has no header: line 1 holds the number 200001"),
-            ("ID,ein_area\n200001\n", "line 2: 1 cells, where the header has 2"),
+            ("ID,ein_area\n200001\n", "line 2: 1 cells, but the header has 2"),
         ],
     )
     def test_bad_catalogues(self, second: Path, text: str, message: str) -> None:

@@ -178,7 +178,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=complaint):
             DeepLenseNpy(file)
     (tmp_path / "text.npy").write_text("no array")
-    with pytest.raises(LenskitError, match="text.npy cannot be read: it is no numpy file"):
+    with pytest.raises(LenskitError, match="text.npy cannot be read: it is not a numpy file"):
         DeepLenseNpy(tmp_path / "text.npy")
 
 

@@ -115,10 +115,10 @@ def write_cards(path: Path, pixels: np.ndarray, *cards: str) -> None:
 @pytest.mark.parametrize(
     ("card", "told"),
     [
-        ("BITPIX  =                   17", "BITPIX = 17; 8, 16, 32, 64, -32 or -64 is right"),
+        ("BITPIX  =                   17", "BITPIX = 17; it must be 8, 16, 32, 64, -32 or -64"),
         ("NAXIS   =                  999", "NAXIS = 999, but there is no card NAXIS"),
-        ("BSCALE  = 'x       '", "BSCALE = 'x'; a number other than 0 is right"),
-        ("BLANK   =                  1.5", "BLANK = 1.5; a whole number is right"),
+        ("BSCALE  = 'x       '", "BSCALE = 'x'; it must be a number other than 0"),
+        ("BLANK   =                  1.5", "BLANK = 1.5; it must be a whole number"),
     ],
 )
 @pytest.mark.parametrize("reader", [FitsFolder, LensiamFits])
@@ -136,7 +136,7 @@ def test_a_card_that_contradicts_itself_is_refused(tmp_path: Path, reader: type,
     shape = (12, 12) if reader is FitsFolder else (12, 12, 2)
     cards = [f"{key:8}= {value:>20}" for value in (7, 8)]
     write_cards(tmp_path / "a.fits", np.arange(np.prod(shape), dtype="i2").reshape(shape), *cards)
-    with pytest.raises(LenskitError, match=rf"a\.fits.*: its card {key} is there 2 times, as 7 and 8; remove all"):
+    with pytest.raises(LenskitError, match=rf"a\.fits.*: its card {key} occurs 2 times, as 7 and 8; remove all"):
         reader(tmp_path).read([0])
 
 
@@ -147,7 +147,7 @@ def test_a_parameter_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     )
     write_cards(tmp_path / "a.fits", pixels, *cards)
     with pytest.raises(
-        LenskitError, match=r"a\.fits cannot be read: its card theta_E is there 2 times, as 1\.2 and 1\.5"
+        LenskitError, match=r"a\.fits cannot be read: its card theta_E occurs 2 times, as 1\.2 and 1\.5"
     ):
         LensiamFits(tmp_path).read_parameters([0])
 
@@ -156,4 +156,4 @@ def test_a_pixel_scale_that_contradicts_itself_is_unclear(tmp_path: Path, caplog
     cards = ["PIXSCALE=                 0.05", "PIXSCALE=                  0.1"]
     write_cards(tmp_path / "a.fits", np.arange(144, dtype="i2").reshape(12, 12), *cards)
     assert FitsFolder(tmp_path).pixel_scale is None
-    assert "its card PIXSCALE is there 2 times, as 0.05 and 0.1; remove all but one" in caplog.text
+    assert "its card PIXSCALE occurs 2 times, as 0.05 and 0.1; remove all but one" in caplog.text

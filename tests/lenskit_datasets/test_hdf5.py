@@ -410,7 +410,7 @@ def test_shapes_of_terabytes(tmp_path: Path, caplog, monkeypatch: pytest.MonkeyP
         Hdf5(announce((10, 10**6, 10**6)), size=8)
     with pytest.raises(LenskitError, match=r"one number for each lens of images takes 8000000000000 bytes"):
         Hdf5(announce((10**12, 8, 8)))
-    with pytest.raises(LenskitError, match=r"images \(twice a chunk of it, .*\) takes 5120000000 bytes"):
+    with pytest.raises(LenskitError, match=r"images \(twice one chunk, .*\) takes 5120000000 bytes"):
         Hdf5(announce((10**8, 8, 8), written=False, chunk=10**7))
     assert not Hdf5(announce((3, 8, 8), q=2 * 10**8)).parameters
-    assert "left out: q (twice a chunk of it, to unpack one) takes 3200000000 bytes in memory" in caplog.text
+    assert "left out: q (twice one chunk, to unpack it) takes 3200000000 bytes in memory" in caplog.text

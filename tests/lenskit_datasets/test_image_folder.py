@@ -257,7 +257,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         "objects.npy": "holds Python objects, which are not read: save an array of numbers",
         "complex.npy": "holds values of the type complex64; images are real numbers",
         "complex.tif": "holds values of the type complex64; images are real numbers",
-        "text.npy": "text.npy cannot be read: it is no numpy file",
+        "text.npy": "text.npy cannot be read: it is not a numpy file",
         "text.png": "cannot be read: cannot identify image file",
     }
     for name, complaint in complaints.items():

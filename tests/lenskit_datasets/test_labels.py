@@ -87,7 +87,7 @@ def test_byte_order_mark_and_blank_lines(table):
         ("name,q\na,1\na,2\n", {}, "two rows"),
         ("name,q\na,1\na.fits,2\n", {}, "two rows"),
         ("name,q,q\na,1,2\n", {}, "line 1: two columns are called 'q'"),
-        ("name,q\na,1,2\n", {}, "line 2: 3 cells, where the header has 2"),
+        ("name,q\na,1,2\n", {}, "line 2: 3 cells, but the header has 2"),
         ("name,theta_E_sie,theta_E_epl\na,1,2\n", {}, "which of theta_E_sie, theta_E_epl is theta_E"),
         ("name,q\na,1\n", {"theta_E": "r"}, "no column of numbers 'r' for theta_E; it has q"),
         ("name,kind\na,x\n", {"theta_E": "kind"}, "no column of numbers"),

@@ -110,7 +110,7 @@ def test_a_run_learns_and_no_alarm_is_false(method: str, tmp_path: Path, caplog:
 @pytest.mark.parametrize("method", METHODS)
 def test_images_beyond_what_a_decoder_makes_are_refused(method: str) -> None:
     bright = config(method, input={"normalise": "standard"})
-    with pytest.raises(UsageError, match=r"values from -1 to 1, and these images reach .*: use --set input.normalise"):
+    with pytest.raises(UsageError, match=r"values from -1 to 1, but these images reach .*: use --set input.normalise"):
         Job(bright)
 
 

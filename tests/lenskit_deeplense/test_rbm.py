@@ -217,7 +217,7 @@ def test_images_are_looked_at_while_training(tmp_path: Path) -> None:
     covered = Job(config).training_set.sample(LOOKED_AT).index.tolist()
     images[min(set(range(len(images))) - set(covered)), 0, 0] = -1
     np.save(tmp_path / "lenses.npy", images)
-    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, and these go from -1"):
+    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, but these go from -1"):
         Job(config).fit(Run.create(tmp_path / "run", config), None, False)
     assert not (tmp_path / "run" / "checkpoints").exists()
 

@@ -136,8 +136,8 @@ def test_projections_are_written_where_there_are_any(run: Run, caplog: pytest.Lo
         (["--views", "all"], "--views all is for stored images"),
         (["--data", "a", "--simulator", "blobs"], "two sources of lenses"),
         (["--data", "nowhere"], "there are no data at nowhere"),
-        (["-o", "f.csv"], "embeddings end with .fjson, .npz, .parquet, .zarr, not as f.csv does"),
-        (["-o", "blobs"], "files of embeddings end with"),
+        (["-o", "f.csv"], "embedding file must end with .fjson, .npz, .parquet, .zarr, but is f.csv"),
+        (["-o", "blobs"], "the name of an embedding file must end with"),
     ],
 )
 def test_wrong_usage_is_one_line_before_anything_is_written(

@@ -190,7 +190,7 @@ def test_evaluations_take_an_encoder_in_place_of_a_run(
     assert set(moved.gaps) == {"mine", "random"}
     judged = lenskit.evaluate("anomaly", packaged, simulator="marked", lenses=60)
     assert judged
-    with pytest.raises(LenskitError, match="an encoder has no configuration, so it has no section 'pairs': give a run"):
+    with pytest.raises(LenskitError, match="an encoder has no configuration, so it has no section 'pairs': use a run"):
         lenskit.evaluate("invariance", packaged, **few)
 
 

@@ -145,11 +145,11 @@ def test_it_finds_what_is_linear():
 @pytest.mark.parametrize(
     ("targets", "values", "complaint"),
     [
-        (("theta_e",), {}, "target 'theta_e' is not recorded of these lenses: did you mean theta_E?"),
+        (("theta_e",), {}, "target 'theta_e' is not recorded for these lenses: did you mean theta_E?"),
         (("mass",), {}, "target 'mass' is not recorded .* recorded are theta_E, gamma, kind"),
         (("theta_E",), {"theta_E": torch.ones(5)}, "target 'theta_E' is the same for all of the first 5 lenses"),
         (("theta_E",), {"theta_E": torch.full((5,), NAN)}, "target 'theta_E' is known for none of the first 5"),
-        (("kind",), {"kind": torch.full((5,), 3.0)}, "'kind' holds no numbers of its 3 classes, from 0 to 2"),
+        (("kind",), {"kind": torch.full((5,), 3.0)}, "'kind' must hold numbers of its 3 classes, from 0 to 2"),
     ],
 )
 def test_what_cannot_be_learned_is_said_in_a_line(targets, values, complaint):

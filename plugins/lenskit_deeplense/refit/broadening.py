@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 MARGIN = 8
-"""Border of repeated pixels around an image, so that nothing wraps around: at least five standard deviations."""
+"""Width of the border of repeated pixels around an image, at least five standard deviations, so that no light wraps
+around."""
 
 
 def broadened(images: Tensor, sigma: Tensor) -> Tensor:
@@ -23,9 +24,9 @@ def broadened(images: Tensor, sigma: Tensor) -> Tensor:
 
 
 def broadening(images: Tensor, sigma: Tensor) -> Tensor:
-    """Return the derivative of `broadened` by the standard deviation.
+    """Return the derivative of `broadened` with respect to the standard deviation.
 
-    The shape is that of the images.
+    It has the shape of the images.
     """
     return _filtered(images, sigma, derivative=True)
 

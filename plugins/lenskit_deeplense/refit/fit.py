@@ -1,12 +1,12 @@
-"""Levenberg-Marquardt fits of macro models to images, with a damping for each.
+"""Levenberg-Marquardt fits of macro models, with a damping for each image.
 
 The amplitudes of the light's parts and an offset are linear parameters. They are solved for in each step, so that only
 the other parameters are damped and need a start (variable projection: Golub & Pereyra 1973,
 https://doi.org/10.1137/0710036, with the derivative of Kaufman 1975). The damping follows Marquardt (1963,
-https://doi.org/10.1137/0111030): a step that lowers the chi-square is accepted and lowers the damping; another step is
-rejected and raises it.
+https://doi.org/10.1137/0111030): a step that lowers the chi-square is accepted and lowers the damping; any other step
+is rejected and raises the damping.
 
-A source of many components has a Gaussian prior on their amplitudes, so that the noise is not fitted. The width of the
+The amplitudes of a source with many components have a Gaussian prior, so that the noise is not fitted. The width of the
 prior is found for each image by maximising the evidence (MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.415; for
 lensed sources: Suyu et al. 2006, https://arxiv.org/abs/astro-ph/0601493).
 """
@@ -24,7 +24,7 @@ FIRST, LESS, MORE = 1e-2, 0.1, 10.0
 """Damping of the first step, and its factors after an accepted and a rejected step."""
 
 CHUNK = 8
-"""Number of images fitted together on a CPU: few enough for its cache."""
+"""Number of images fitted together on a CPU, so that the data fit into its cache."""
 
 ENOUGH = 1e-4
 """Relative decrease of the chi-square below which a fit has converged. The chi-square counts as at least 1 per pixel,
@@ -34,16 +34,16 @@ STUCK = 1e5
 """Damping above which no step helps: the fit is at a minimum to rounding."""
 
 WALL = 0.05
-"""Distance beyond a bound, in half ranges of the parameter, that costs as much as one standard deviation."""
+"""Distance beyond a bound at which the penalty adds 1 to the chi-square, in half ranges of the parameter."""
 
 STRENGTHS = 3
 """Iterations for the strength of the penalty before the first step; later there is one in each step."""
 
 WEAKEST = 1e-6
-"""Smallest strength of the penalty, divided by that of the data: above rounding errors."""
+"""Smallest strength of the penalty, divided by the strength of the data; it is above rounding errors."""
 
 LIMIT = 4 * WALL
-"""Largest distance beyond a bound, in half ranges. A positive lower bound is also never passed by more than half."""
+"""Largest distance beyond a bound, in half ranges. Values also stay above half of a positive lower bound."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Fit:
 
     Attributes:
         values: (n, p) parameters.
-        light: (n, parts, pixels, pixels), the blurred parts.
+        light: Blurred light of each part, (n, parts, pixels, pixels).
         offset: (n,) constant brightness.
         converged: (n,) whether the fit ended at a minimum and all parts have positive light.
         steps: (n,) number of steps.
@@ -181,14 +181,15 @@ class _Fitting:
         return 1 / self.rendered.model.variance(light)
 
     def _sensitivity(self, normal: Tensor) -> Tensor:
-        """Return the mean (n,) of the penalised components' diagonal over their prior."""
+        """Return the mean ratio (n,) of diagonal and prior of penalised components."""
         penalised = self.prior > 0
         return (normal.diagonal(dim1=1, dim2=2) / self.prior)[:, penalised].mean(1).nan_to_num(0.0)
 
     def _strength(self, normal: Tensor, penalty: Tensor, amplitudes: Tensor) -> Tensor:
         """Return the strength (n,) of the penalty that maximises the evidence.
 
-        It is the number of amplitudes that the data determine, divided by the sum of their squares.
+        It is the number of amplitudes that the data determine, divided by the sum of the squared amplitudes, weighted
+        by the prior.
 
         Args:
             normal: Normal equations (n, c, c) without the penalty.
@@ -226,7 +227,7 @@ def _combined(components: Tensor, amplitudes: Tensor) -> Tensor:
 def _equations(design: Tensor, weights: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the normal equations (n, c, c) and their right sides (n, c).
 
-    They are those of images as sums of the components of a design (n, c, pixels, pixels).
+    They describe fits to images by sums of the components of a design (n, c, pixels, pixels).
     """
     design = design.flatten(2)
     weighted = design * weights.flatten(1)[:, None]

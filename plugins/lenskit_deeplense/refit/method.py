@@ -1,9 +1,9 @@
 """Refit: an anomaly detector that fits the macro model of a lens to its image.
 
 A network predicts the parameters of the macro model from an image (Hezaveh et al. 2017,
-https://arxiv.org/abs/1708.08842), and a fit with the simulator's own renderer refines them. The score is the chi-square
-of the residual where there is arc light. Substructure in images of single lenses is searched for in a similar way
-(Vegetti & Koopmans 2009, https://arxiv.org/abs/0805.0201).
+https://arxiv.org/abs/1708.08842), and a fit with the simulator's renderer refines these parameters. The score is the
+chi-square of the residual where there is arc light. Substructure in images of single lenses is searched for in a
+similar way (Vegetti & Koopmans 2009, https://arxiv.org/abs/0805.0201).
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Refit(Method, Scorer, Reconstructor):
         arc: Smallest brightness of the model's arc in a bin that enters the chi-square, as a fraction of the brightest
             bin.
         free: Names of parameters to fit although the simulator fixes them, such as `source_n` or `light_radius`. By
-            default those that are never known for a real lens, such as `theta_E`. `psf_sigma` is the width of a
-            Gaussian that broadens the simulator's PSF.
+            default the parameters that are never known for a real lens, such as `theta_E`. `psf_sigma` is the width of
+            a Gaussian that broadens the simulator's PSF.
         noise: Source of the noise variance: `simulator`, if all images have the same noise, or `image`, estimated from
             the residual of each image.
         jacobian: Derivatives of images: `differences` for finite differences, three times as fast on a CPU, or
@@ -108,14 +108,14 @@ class Refit(Method, Scorer, Reconstructor):
         of_model = None if self.free is None else [name for name in self.free if name != PSF_SIGMA]
         model = simulator.macro_model(of_model) if simulator is not None else None
         if model is None:
-            why = "and this one has none" if simulator is not None else "and these images come without a simulator"
+            why = "but this simulator has none" if simulator is not None else "but these images have no simulator"
             raise UsageError(
                 f"method 'refit' fits the simulator's macro model, {why}: use --simulator deeplense-a, deeplense-b, "
                 "deeplense-1, deeplense-2, deeplense-3, substructure or hst"
             )
         if preprocess.stretch != "linear":
             raise UsageError(
-                f"method 'refit' fits unstretched images, and these are stretched by {preprocess.stretch}: "
+                f"method 'refit' fits unstretched images, but these are stretched by {preprocess.stretch}: "
                 "use --set input.stretch=linear"
             )
         if self.backbone.size != model.pixels:
@@ -127,7 +127,8 @@ class Refit(Method, Scorer, Reconstructor):
             raise UsageError(f"the simulator's macro model traces no rays: leave out method.source={self.source}")
         if self.source == "simulator" and model.other_sources:
             raise UsageError(
-                "the simulator's sources have other forms than its macro model's: use method.source=shapelets, or "
+                "the simulator's sources differ in form from the sources of its macro model: use "
+                "method.source=shapelets, or "
                 f"simulator.{', simulator.'.join(model.other_sources)}"
             )
         self.model = model
@@ -137,12 +138,12 @@ class Refit(Method, Scorer, Reconstructor):
             log.info("the noise differs from image to image: method 'refit' estimates it from each image's residual")
 
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
-        """Make the layer that predicts parameters; store their means and spreads."""
+        """Make the layer that predicts parameters; store means and deviations."""
         values = {name: value.double() for name, value in sample(SAMPLE).items() if name in self.model.bounds}
         values = {name: value[value.isfinite()] for name, value in values.items()}
         varied = {name: value for name, value in values.items() if len(value) > 1 and value.min() < value.max()}
         if not varied:
-            raise UsageError("method 'refit' predicts parameters that differ between lenses, and none differs here")
+            raise UsageError("method 'refit' predicts parameters that differ between lenses, but here all are constant")
         self._make_layers(tuple(varied))
         for i, value in enumerate(varied.values()):
             self.mean[i], self.std[i] = value.mean(), value.std()
@@ -184,8 +185,8 @@ class Refit(Method, Scorer, Reconstructor):
 
         Args:
             images: Images (n, channels, pixels, pixels), preprocessed as for the backbone.
-            start: Parameters (n,) to start from; by default the network's. Parameters that are not given start from
-                the middle of their range.
+            start: Parameters (n,) to start from, by name; by default the network's predictions. Missing parameters
+                start from the middle of their range.
         """
         start = self.predict_macro(images) if start is None else start
         plane = images[:, 0]
@@ -221,7 +222,7 @@ class Refit(Method, Scorer, Reconstructor):
         return self._fitted(images).image[:, None].expand_as(images)
 
     def figures(self, images: Tensor) -> dict[str, Tensor]:
-        """Return 1 for fits that have not converged after all steps, else 0."""
+        """Return `failed fits`: 1 for fits that have not converged, else 0."""
         return {"failed fits": (~self._fitted(images).converged).double()}
 
     def _fitted(self, images: Tensor) -> Fit:

@@ -1,4 +1,4 @@
-"""Images of a macro model and their derivatives, for many lenses together."""
+"""Images of a macro model with their derivatives, for many lenses at a time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Layer:
     """Components that depend on the same parameters.
 
     Attributes:
-        depends: Names of their parameters, fitted and fixed ones.
+        depends: Names of the fitted and fixed parameters on which the components depend.
         components: Positions among all components.
         surfaces: Function that returns the components (n, c, pixels, pixels) before the PSF.
     """
@@ -68,7 +68,7 @@ class Rendered:
     Attributes:
         bounds: Smallest and largest plausible value of each fitted parameter, by name.
         parts: Positions of the components of each part.
-        penalty: Weight of the square of each component's amplitude in the penalty, relative to the others.
+        penalty: Relative weight of the squared amplitude of each component in the penalty.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Rendered:
         self.names = tuple(self.bounds)
 
     def components(self, values: Tensor) -> Tensor:
-        """Return the blurred components of parameters (n, p).
+        """Return the blurred components for parameters (n, p).
 
         The shape is (n, components, pixels, pixels).
         """
@@ -108,7 +108,7 @@ class Rendered:
         return blurred if PSF_SIGMA not in self.bounds else broadened(blurred, self._sigma(values))
 
     def derivatives(self, values: Tensor, amplitudes: Tensor) -> Tensor:
-        """Return the derivatives of images by the parameters.
+        """Return the derivatives of images with respect to the parameters.
 
         Forward mode works only outside torch's inference mode.
 

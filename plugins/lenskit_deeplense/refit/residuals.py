@@ -1,4 +1,4 @@
-"""Residuals of fitted lens models: their noise, and their chi-square on the arcs."""
+"""Noise of the residuals of fitted lens models, and chi-square on the arcs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def binned_chi2(residual: Tensor, variance: Tensor, arc: Tensor, *, bin: int, fr
 def estimated_variance(residual: Tensor, light: Tensor) -> Tensor:
     """Return the variance of the noise as a linear function of the model's light.
 
-    The function is fitted to the residual. Differences of neighbouring pixels contain the noise of both and little
-    else. Their squares are fitted by least squares three times: first with equal weights, then twice with the inverse
-    squared variance of the last fit as weights.
+    The function is fitted to the residual. Differences of neighbouring pixels contain the noise of both pixels and
+    little else. Their squares are fitted by least squares three times: first with equal weights, then twice with the
+    inverse squared variance of the last fit as weights.
 
     Args:
         residual: (n, pixels, pixels), image minus model.

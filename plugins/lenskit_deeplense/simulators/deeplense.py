@@ -39,16 +39,17 @@ STRENGTHS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""Options for substructure as strong as in the authors' package PyLensing 0.1 (its defaults) and as in the paper."""
+"""Options of substructure for each strength: `effective` are the defaults of the authors' package PyLensing 0.1,
+`nominal` are the numbers of the paper."""
 
 
 class DeepLenseA(Substructure):
     """DeepLense's Model A: an isothermal sphere at fixed redshifts.
 
-    The noise is that of the published losses. By default, substructure is as strong as in the authors' package
-    PyLensing 0.1: 25 equal point masses with 8.3 % of the lens's mass, or a string of 25 points, 1 arcsec long, with
-    the same mass. With `strength=nominal` it is as the paper describes it: subhalos with dN/dM ~ M^-1.9 and 1 % of the
-    mass, or strings with 3 to 5.5 %.
+    The level of the noise reproduces the published losses. By default, substructure is as strong as in the authors'
+    package PyLensing 0.1: 25 equal point masses with 8.3 % of the lens's mass, or a string of 25 points, 1 arcsec long,
+    with the same mass. With `strength=nominal`, substructure is as in the paper: subhalos with dN/dM ~ M^-1.9 and 1 %
+    of the mass, or strings with 3 to 5.5 %.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Check of given values that replace random values of lenses with substructure."""
+"""Check of values from a table that override sampled values of lenses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lenskit_lensing.given import or_bound
 from lenskit_lensing.given import refused as refused_of_any
 
 LEFT_OUT = {"lens_q": 1.0, "background_rms": 0.0, "light_amplitude": 0.0}
-"""Values that mean: the lens is a sphere, there is no background noise, there is no lens light."""
+"""Values for a spherical lens, for no background noise, and for no lens light."""
 
 OF_CLASS = {"subhalo": "spherical", "string_": "vortex", "log_axion_mass": "vortex"}
-"""Prefixes of names that belong to one class only, and this class."""
+"""Prefixes of the names that belong to only one class, and this class."""
 
 NONE_OF_IT = ("subhalos", "subhalo_mass_fraction", "string_mass_fraction")
-"""Names whose value is zero for lenses of another class."""
+"""Names whose value is zero for lenses of all other classes."""
 
 
 def refused(
@@ -28,15 +28,15 @@ def refused(
     """Yield the values that cannot be rendered, as `Simulator.refuses` does.
 
     Args:
-        priors: Priors of the values that are not given.
-        given: Values (n,) by name; NaN values are drawn.
+        priors: Priors of the values that the table does not override.
+        given: Values (n,) of the table by name; NaN values are sampled.
         classes: Classes of the simulator.
         most: Largest number of subhalos.
     """
     for number, name in enumerate(CLASSES):
         if name not in classes and "substructure" in given:
             for row in (given["substructure"] == number).nonzero().flatten().tolist():
-                yield row, "substructure", "is none of the classes that there are: see --set simulator.classes"
+                yield row, "substructure", "is not a class of this simulator: add it with --set simulator.classes"
     yield from refused_of_any(priors, given, DOMAINS, LEFT_OUT)
     if "substructure" in given:
         yield from _of_others(given)

@@ -50,13 +50,13 @@ class SubstructureMacroModel(MacroModel):
 
     Args:
         priors: Priors of the simulator.
-        free: Parameters to be fitted although the simulator fixes them; by default `UNKNOWN`.
-        einstein_radius: Function that returns Einstein radii in arcsec of masses in solar masses, at redshifts of lens
-            and source.
+        free: Parameters to fit although the simulator fixes them; by default `UNKNOWN`.
+        einstein_radius: Function that returns Einstein radii in arcsec for masses in solar masses, redshifts of lenses
+            and redshifts of sources.
         lenses: Renderer without substructure.
         blur: PSF of the simulator.
         noise: Noise of the simulator.
-        deflection_scale: Factor of all deflections.
+        deflection_scale: Factor by which all deflections are multiplied.
 
     Raises:
         UsageError: A name in `free` is not the name of a parameter.
@@ -99,7 +99,7 @@ class SubstructureMacroModel(MacroModel):
         return self._lenses.traced(self._scene(values))
 
     def _scene(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the given parameters together with the fixed ones."""
+        """Return fitted parameters together with fixed parameters."""
         like = next(iter(values.values()))
         return {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
 
@@ -109,7 +109,7 @@ class SubstructureMacroModel(MacroModel):
     def variance(self, light: Tensor) -> Tensor:
         """Return the variance of photon and background noise.
 
-        Photon noise is at least that of one photon per pixel.
+        Each pixel has at least the photon noise of one photon.
         """
         peak = light.amax((1, 2), keepdim=True)
         peak = torch.where(peak > 0, peak, 1)

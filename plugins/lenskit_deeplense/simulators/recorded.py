@@ -1,4 +1,4 @@
-"""Recorded parameters of lenses with substructure: those that vary."""
+"""Recorded parameters of lenses with substructure: all parameters that vary."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FOLLOWING: tuple[tuple[Parameter, tuple[str, ...]], ...] = (
     (Parameter("exposure", "s", r"$t$", "instrument"), ("exposure",)),
     (Parameter("sky_rms", "1/s", r"$\sigma_s$", "instrument"), ("sky_rms",)),
 )
-"""Parameters, and the priors whose variation makes them vary."""
+"""Parameters with the priors on which they depend. A parameter is recorded if one of its priors varies."""
 
 KNOWN = (
     *(parameter for parameter, _ in FOLLOWING),
@@ -62,7 +62,7 @@ KNOWN = (
     Parameter("string_mass_fraction", "", r"$f_\mathrm{string}$", "substructure"),
     Parameter("log_axion_mass", "log10 eV", r"$\log_{10} m$", "substructure"),
 )
-"""Columns that a table of lenses may have: the parameters above, and the priors of others."""
+"""Columns that a table of lenses may have: the parameters above, and priors from which they are derived."""
 
 ANGLE_OF = {
     "lens_angle": ("lens_q", 1.0),
@@ -70,7 +70,7 @@ ANGLE_OF = {
     "source_angle": ("source_q", 1.0),
     "shear_angle": ("shear", 0.0),
 }
-"""For each angle the parameter that it belongs to, and the value at which the angle has no effect."""
+"""For each angle, the parameter to which it belongs, and the value of this parameter without a direction."""
 
 OF_ANY = (
     Parameter("substructure_mass", "Msun", r"$M_\mathrm{sub}$", "substructure"),

@@ -1,7 +1,8 @@
 """Models I, II and III of DeepLenseSim, the public simulations of DeepLense.
 
-The code is https://github.com/mwt5345/DeepLenseSim; all facts were read from it. Where the code differs from its
-intention, an option has both values: `as_released` chooses the values of the code, otherwise the intended values apply.
+The code is https://github.com/mwt5345/DeepLenseSim; all numbers are from this code. Where the code differs from
+the intention of its authors, an option has a value for each: `as_released` selects the values of the code; otherwise,
+the intended values apply.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class DeepLense1(SubstructureScenes):
     Images have 150 x 150 pixels and are in counts. The classes are no substructure (`no_sub` in the public code), 25
     point masses (`cdm`) and strings of 100 point masses (`axion`). There is no lens light.
 
-    With `as_released` the simulator does the same as the public code: Einstein radii follow from luminosity distances
-    (1.28 arcsec for 1e12 solar masses; 1.66 is right), the slope of the mass function is -0.9, the number of subhalos
-    is always 25, the source has a fixed ellipticity, and noise is added twice.
+    With `as_released`, the simulator does the same as the public code: Einstein radii follow from luminosity distances
+    (1.28 arcsec for 1e12 solar masses; the correct value is 1.66), the slope of the mass function is -0.9, the number
+    of subhalos is always 25, the source has a fixed ellipticity, and noise is added twice.
     """
 
     points_to_ends = True
@@ -90,13 +91,13 @@ class DeepLense1(SubstructureScenes):
         as_released: Use the values of the public code as defaults of `distances`, `noise`, `z_convention`, `subhalos`,
             `subhalo_slope`, `source_e1` and `source_e2`; otherwise use the intended values.
         distances: Distances for the Einstein radii: `luminosity`, or `angular` for angular-diameter distances, which
-            are right.
-        noise: `once` adds photon noise and sky noise. `twice` draws counts again around the noisy counts. `none` gives
-            twice the image without noise.
+            are correct.
+        noise: `once` adds photon noise and sky noise. `twice` adds photon noise again, to the noisy counts. `none`
+            returns twice the image without noise.
         z_convention: Redshift of the source for which all deflections are computed; by default the source's own
             redshift, or 2.5 in `deeplense-2` and `deeplense-3` as released.
         theta_E: Einstein radius in arcsec; by default it follows from `halo_mass`.
-        halo_mass: Mass in solar masses; by default 1e12, unless `theta_E` is given.
+        halo_mass: Mass in solar masses; by default 1e12, unless `theta_E` is set.
         exposure: Exposure time in seconds.
         sky_rms: Noise of the sky in counts per second and pixel.
         """
@@ -145,16 +146,17 @@ class DeepLense1(SubstructureScenes):
             )
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw one group."""
+        """Sample the values of one group."""
         drawn = super().draw(group, rng, scene)
         if group == "lens" and self.z_convention is not None:
             drawn["deflection_scale"] = self._deflection_scale(drawn["z_lens"], drawn["z_source"], self.z_convention)
         return drawn
 
     def deflection_scale(self) -> float:
-        """Return the factor of all deflections; 1 without `z_convention`.
+        """Return the factor by which the macro model multiplies all deflections.
 
-        Lens and source are at the middle of their redshifts.
+        With `z_convention`, deflections are computed for a source at this redshift. The factor converts them to the
+        redshift of the source, at the middle of the ranges of `z_lens` and `z_source`. Without `z_convention` it is 1.
         """
         if self.z_convention is None:
             return 1.0
@@ -162,15 +164,15 @@ class DeepLense1(SubstructureScenes):
         return self._deflection_scale(z_lens, z_source, self.z_convention).item()
 
     def _deflection_scale(self, z_lens: Tensor, z_source: Tensor, z_convention: float) -> Tensor:
-        """Return deflections at the redshift `z_source` over those at `z_convention`."""
+        """Return the ratio of deflections of sources at `z_source` and `z_convention`."""
         meant = self.cosmology.critical_density(z_lens, z_source * 0 + z_convention)
         return meant / self.cosmology.critical_density(z_lens, z_source)
 
     def macro_noise(self) -> MacroNoise:
-        """Return the noise for a middle exposure and a source as bright as its centre.
+        """Return the noise of an image with the middle value of each prior.
 
-        Images without noise are evaluated as if their noise were `once`, so that the residual over the noise has a
-        meaning.
+        The brightest pixel is as bright as the centre of the source. For images without noise, the noise of `once` is
+        returned, so that residuals can be divided by it.
         """
         exposure, sky, amplitude, n = (
             sum(self.priors[name].bounds) / 2 for name in ("exposure", "sky_rms", "source_amplitude", "source_n")
@@ -194,7 +196,7 @@ class DeepLense1(SubstructureScenes):
         return (square.sqrt() / ARCSEC).to(mass.dtype)
 
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
-        """Draw exposure, sky noise, and normal numbers (n, pixels, pixels) for the noise."""
+        """Sample exposure, sky noise and normal numbers (n, pixels, pixels) for the noise."""
         pixels = self.image_shape[1]
         drawn = rng.samples({name: self.priors[name] for name in ("exposure", "sky_rms")})
         names = {"once": ("photon_noise", "sky_noise"), "twice": ("photon_noise", "sky_noise", "second_noise")}
@@ -217,11 +219,11 @@ class DeepLense1(SubstructureScenes):
 class DeepLense2(DeepLense1):
     """Model II of DeepLenseSim: Euclid's VIS, 64 pixels of 0.101 arcsec.
 
-    It is Model I as Euclid sees it, with 64 x 64 pixels.
+    It is Model I observed by Euclid, with 64 x 64 pixels.
 
     With `as_released`, images have no noise and are twice the model, because the public code adds the image to itself
-    instead of the noise. Deflections are those of a source at redshift 2.5; for the source at redshift 1, the lens then
-    has an Einstein radius of 0.81 arcsec.
+    instead of the noise. Deflections are computed for a source at redshift 2.5. For the source at redshift 1, the lens
+    then has an Einstein radius of 0.81 arcsec.
     """
 
     oddities = MappingProxyType({**DeepLense1.oddities, "noise": ("none", "once"), "z_convention": (2.5, None)})
@@ -251,8 +253,8 @@ class DeepLense2(DeepLense1):
 class DeepLense3(DeepLense2):
     """Model III of DeepLenseSim: HST's WFC3, 64 pixels of 0.08 arcsec.
 
-    It is Model II as HST sees it, with 64 x 64 pixels. The public code names HST but has no settings for it. Here they
-    are lenstronomy's settings for WFC3 in F160W with a Gaussian PSF, which is a guess.
+    It is Model II observed by HST, with 64 x 64 pixels. The public code names HST but has no settings for it. The
+    settings here are a guess: lenstronomy's settings for WFC3 in F160W, with a Gaussian PSF.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from lenskit_lensing.render.cusp import cusp_rule, put_blocks
 from lenskit_lensing.render.supersampling import Rays, averaged
 
 CHUNK = 8
-"""Number of images rendered together on a CPU, with one ray per pixel: few enough for its cache."""
+"""Number of images rendered together on a CPU with one ray per pixel, so that the data fit into its cache."""
 
 Deflection = Callable[[Tensor, Tensor, Scene], tuple[Tensor, Tensor]]
 
@@ -187,6 +187,6 @@ class Blur:
 def _rows_of(positions: Tensor, rows: Tensor) -> Tensor:
     """Return the positions of some images.
 
-    Positions without an image axis are the same for all images.
+    Without an image axis, positions are the same for all images.
     """
     return positions[rows] if positions.ndim == 3 else positions

@@ -24,7 +24,7 @@ from lenskit_lensing.cosmology import cosmology_named
 from lenskit_lensing.priors import Prior, parse_priors
 
 THETA_E = "1.2"
-"""Default of theta_E. A configuration contains it even if a halo's mass replaces it."""
+"""Default of theta_E. A configuration contains it even if `halo_mass` replaces it."""
 
 HALF_TURN = f"uniform(0, {math.pi:.15g})"
 
@@ -38,8 +38,8 @@ class SubstructureScenes(Simulator):
     """Galaxy-scale lenses with or without dark-matter substructure.
 
     An isothermal lens with external shear and substructure (subhalos or a vortex) lenses a Sersic galaxy. The lens
-    light is a Sersic profile. Both are blurred. A subclass adds noise: it draws the group `instrument` in
-    `draw_instrument` and converts blurred light to images in `observe`.
+    light is a Sersic profile. Both are blurred. A subclass adds noise: `draw_instrument` samples the group
+    `instrument`, and `observe` converts blurred light to images.
 
     The label `substructure` is the class of a lens. Lenses of different classes differ in their substructure only: lens
     7 of `classes=none` is lens 7 of `classes=vortex` without the string.
@@ -107,16 +107,16 @@ class SubstructureScenes(Simulator):
     ) -> None:
         """Args:
         noise: Priors of the noise that a subclass adds, by name.
-        classes: Classes of the lenses: none, spherical, vortex. Each is drawn with the same probability.
+        classes: Classes of the lenses: none, spherical, vortex. All classes are equally probable.
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
         supersampling: Rays along each side of a pixel, over which the arc is averaged; or `adaptive`: 8 x 8 rays in
             pixels that need them, about three per pixel on average.
         psf: Point spread function: the Airy pattern of a round aperture, a Gaussian, or none.
         psf_fwhm: Full width at half maximum in arcsec, before the integration over pixels.
-        theta_E: Einstein radius in arcsec. Leave it at its default if you give `halo_mass`.
-        halo_mass: Mass within the Einstein radius in solar masses. It replaces `theta_E`, which follows from it and the
-            angular-diameter distances.
+        theta_E: Einstein radius in arcsec. Do not set it together with `halo_mass`.
+        halo_mass: Mass within the Einstein radius in solar masses. It replaces `theta_E`, which then follows from the
+            mass and the angular-diameter distances.
         z_lens: Redshift of the lens.
         z_source: Redshift of the source; all values must be above those of `z_lens`.
         cosmology: Name of a flat cosmology of astropy, or FlatLambdaCDM(H0, Om0).
@@ -133,8 +133,8 @@ class SubstructureScenes(Simulator):
         subhalo_mass_min: Smallest mass of the power law in solar masses.
         subhalo_mass_max: Largest mass of the power law in solar masses.
         subhalo_slope: Slope of the mass function dN/dM ~ M^slope.
-        subhalo_mass_fraction: Total mass of the subhalos, divided by the lens's mass; they are scaled to it. 0 leaves
-            the masses as drawn.
+        subhalo_mass_fraction: Total mass of the subhalos, divided by the lens's mass; sampled masses are scaled to this
+            total. With 0, they are not scaled.
         subhalo_r: Distance of a subhalo from the centre of the image in arcsec.
         subhalo_truncation: Truncation radius of truncated NFW profiles in scale radii.
         vortex: Model of a string: `points` for equal point masses, or `line` for a line of mass.
@@ -172,7 +172,7 @@ class SubstructureScenes(Simulator):
             if (first in given) != (second in given):
                 raise UsageError(f"give the options {first} and {second} together or not at all")
         if halo_mass is not None and str(self.priors["theta_E"]) != THETA_E:
-            raise UsageError("options theta_E and halo_mass: one of them is right, not both")
+            raise UsageError("options theta_E and halo_mass: set only one of them")
         self._check(subhalo_mass_min, subhalo_mass_max)
         for default, instead in REPLACED.items():
             if instead in self.priors:
@@ -211,7 +211,7 @@ class SubstructureScenes(Simulator):
         keep_freed_memory()
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw the random values of one group."""
+        """Sample the values of one group."""
         if group == "lens":
             return self._draw_lens(rng)
         if group == "substructure":
@@ -226,7 +226,7 @@ class SubstructureScenes(Simulator):
 
     @abstractmethod
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
-        """Draw the entries of the group `instrument`."""
+        """Sample the entries of the group `instrument`."""
 
     @abstractmethod
     def macro_noise(self) -> MacroNoise:
@@ -236,7 +236,7 @@ class SubstructureScenes(Simulator):
         """Return the macro model; see `Simulator.macro_model`.
 
         Args:
-            free: Parameters to be fitted although the simulator fixes them; by default `UNKNOWN`.
+            free: Parameters to fit although the simulator fixes them; by default `UNKNOWN`.
         """
         fitted = UNKNOWN if free is None else free
         lenses = Lenses(
@@ -257,7 +257,7 @@ class SubstructureScenes(Simulator):
         )
 
     def deflection_scale(self) -> float:
-        """Return the factor of all deflections at the middle redshifts."""
+        """Return the factor by which the macro model multiplies all deflections."""
         return 1.0
 
     @abstractmethod
@@ -280,7 +280,7 @@ class SubstructureScenes(Simulator):
         return self.blur(self.lenses(scene, no_light.union(omit)))
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """Yield the given values that cannot be rendered, as in `Simulator.refuses`."""
+        """Yield values of a table that cannot be rendered; see `Simulator.refuses`."""
         spherical = self.kinds.get("spherical")
         most = spherical.most if isinstance(spherical, Subhalos) else 0
         return refused(self.priors, given, self.classes, most)
@@ -327,7 +327,7 @@ class SubstructureScenes(Simulator):
             )
         if lightest > heaviest:
             raise UsageError(
-                f"options subhalo_mass_min and subhalo_mass_max: {lightest:g} is above {heaviest:g}; exchange the two "
+                f"options subhalo_mass_min and subhalo_mass_max: {lightest:g} is above {heaviest:g}; swap the two "
                 "values"
             )
 
@@ -339,19 +339,19 @@ REPLACED: Mapping[tuple[str, ...], str] = {
     ("source_q", "source_angle"): "source_e1",
     ("source_r",): "source_x",
 }
-"""Priors with defaults, and the prior that replaces them if it is given."""
+"""Priors with defaults, and the prior that replaces them if it is set."""
 
 
 def chosen_classes(classes: Sequence[str] | str) -> tuple[str, ...]:
     """Return the names of classes from a sequence or from text with commas.
 
     Raises:
-        UsageError: There is no name, or a name is not that of a class.
+        UsageError: There is no name, or a name is not a class.
     """
     names = tuple(name.strip() for name in classes.split(",")) if isinstance(classes, str) else tuple(classes)
     listed = ", ".join(CLASSES)
     if not names:
-        raise UsageError(f"option classes: none is given; choose from {listed}")
+        raise UsageError(f"option classes: there is no class; choose from {listed}")
     for name in names:
         if name not in CLASSES:
             raise UsageError(f"option classes: unknown class {name!r}; {meant(name, CLASSES, f'there are {listed}')}")

@@ -4,8 +4,8 @@ Masses are total masses. Far from a subhalo of mass m, light is deflected as by 
 
     theta^2 = theta_E^2 m / M.
 
-M is the mass within the lens's Einstein radius theta_E, with the distances that theta_E follows from. So the profiles
-are interchangeable: they differ only in the extent of m.
+M is the mass within the lens's Einstein radius theta_E, for the distances from which theta_E follows. The profiles are
+therefore interchangeable: they differ only in the extent of m.
 
 - A point mass has no extent.
 - A truncated NFW profile has the scale radius of a field halo of mass M_200 = m, with the concentrations of Dutton &
@@ -62,7 +62,7 @@ class Subhalos:
     cosmology: Cosmology
 
     def __post_init__(self) -> None:
-        _ = hubble_now(self.cosmology), self.most  # computed once, so that no draw waits for the device
+        _ = hubble_now(self.cosmology), self.most  # computed once, so that sampling does not wait for the device
 
     @cached_property
     def most(self) -> int:
@@ -70,7 +70,7 @@ class Subhalos:
         return int(self.priors["subhalos"].bounds[1])
 
     def draw(self, rng: KeyedGenerator, scene: Scene, present: Tensor) -> Scene:
-        """Draw the subhalos of n lenses: (n, most) entries, their number and total mass.
+        """Sample the subhalos of n lenses: (n, most) entries, number and total mass.
 
         Args:
             rng: Generator of the group.
@@ -144,9 +144,9 @@ class Subhalos:
         return {"alpha_Rs": theta2 * (1 - math.log(2)) / (Rs * whole), "Rs": Rs, "r_trunc": halos["r_trunc"], **center}
 
     def _scale_radius(self, mass: Tensor, z: Tensor) -> Tensor:
-        """Return the NFW scale radii in arcsec of halos with the given masses (n, k).
+        """Return the NFW scale radii in arcsec of halos of some masses (n, k).
 
-        The concentrations are those of Dutton & Maccio.
+        The concentrations are from Dutton & Maccio.
         """
         z = z.double()
         step = 1e-4

@@ -1,4 +1,4 @@
-"""Simulator of lenses with substructure and a given signal-to-noise ratio."""
+"""Simulator of lenses with substructure at a chosen signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Substructure(SubstructureScenes):
             )
 
     def macro_noise(self) -> MacroNoise:
-        """Return the noise without substructure, for the middle of both priors."""
+        """Return the noise of lenses without substructure, at the middle of both priors."""
         bounds = [self.priors[name].bounds for name in ("snr", "background_rms")]
         snr, background = ((low + high) / 2 for low, high in bounds)
         return MacroNoise(snr**-2 - background**2, background, is_known=all(low == high for low, high in bounds))
 
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
-        """Draw the noise: its level, and normal numbers (n, pixels, pixels).
+        """Sample the noise: its level, and normal numbers (n, pixels, pixels).
 
         There are normal numbers for the photons and for the background.
         """
@@ -69,7 +69,7 @@ class Substructure(SubstructureScenes):
     def counts(self, images: Tensor, scene: Scene) -> Tensor:
         """Return photon counts (n, pixels, pixels) of blurred images.
 
-        They include the noise of the background. With a signal-to-noise ratio s in the brightest pixel, and a
+        The counts include the noise of the background. With a signal-to-noise ratio s in the brightest pixel, and a
         background noise b relative to this pixel, the pixel has 1 / (1 / s^2 - b^2) photons on average.
         """
         images = images.clamp(min=0)  # the convolution's rounding errors can be negative

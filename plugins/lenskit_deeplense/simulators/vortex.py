@@ -23,8 +23,8 @@ class Vortex:
     """Random strings.
 
     Args:
-        priors: Priors of `log_axion_mass` or `string_length`, and of `string_mass` or `string_mass_fraction`. The first
-            of each pair wins.
+        priors: Priors of `log_axion_mass` or `string_length`, and of `string_mass` or `string_mass_fraction`. If
+            both of a pair are present, the first is used.
         points: Number of equal point masses of the string; 0 for a line.
         to_ends: Whether the outer points lie on the string's ends. If not, the points lie in the middle of equal parts.
     """
@@ -34,9 +34,9 @@ class Vortex:
     to_ends: bool = False
 
     def draw(self, rng: KeyedGenerator, scene: Scene, present: Tensor) -> Scene:
-        """Draw the strings of n lenses: (n,) entries.
+        """Sample the strings of n lenses: (n,) entries.
 
-        Lenses without a string have a mass of zero; the length and the angle that are recorded are NaN.
+        Lenses without a string have a string mass of zero; their recorded length and angle are NaN.
 
         Args:
             rng: Generator of the group.

@@ -142,7 +142,7 @@ def test_checks_any_reader(folder: Path, lenskit: Callable[..., Any]) -> None:
 def test_bad_input_is_one_line(verb: str, lenskit: Callable[..., Any]) -> None:
     Path("notes.txt").write_text("")
     assert lenskit("data", verb, "nowhere").complaint() == "there are no data at nowhere"
-    assert lenskit("data", verb, "notes.txt").complaint().startswith("no reader recognises notes.txt; name one")
+    assert lenskit("data", verb, "notes.txt").complaint().startswith("no reader recognises notes.txt; name the reader")
     Path("pairs.zarr").mkdir()
     Path("pairs.zarr/zarr.json").write_text("{")
     assert "pairs.zarr" in lenskit("data", verb, "zarr:pairs.zarr").complaint()

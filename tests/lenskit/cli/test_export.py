@@ -63,7 +63,7 @@ def test_nothing_of_others_is_replaced(run: Run, lenskit: Lenskit, tmp_path: Pat
         (tmp_path / name / name).write_text("years of work")
         for flags in ((), ("--overwrite",)):
             complaint = lenskit("export", run.path, "-o", name, *flags).complaint()
-            assert complaint == f"{name} holds {name}, which no export of lenskit wrote: choose another -o"
+            assert complaint == f"{name} holds {name}, which `lenskit export` did not write: choose another -o"
         assert [path.read_text() for path in (tmp_path / name).iterdir()] == ["years of work"]
 
 

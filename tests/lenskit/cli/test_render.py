@@ -64,7 +64,7 @@ def test_a_recipe_says_which_simulator(lenskit: Callable[..., Any], table: str) 
         (("wrong.csv", "-o", "a"), "wrong.csv, line 3, column width: 'x' is not a number"),
         (
             ("other.csv", "-o", "a"),
-            "other.csv: column widht is unknown to blobs@lenskit-ssl-toys (did you mean width?); there are width",
+            "column widht is unknown to blobs@lenskit-ssl-toys (did you mean width?); possible columns: width",
         ),
         (("other.csv", "-o", "lenses.csv", "--format", "npy"), "lenses.csv exists"),
     ],

@@ -108,7 +108,7 @@ def test_simulated_lenses_leave_out_only_light_that_can_be() -> None:
     torch.testing.assert_close(lenses.read(range(4), omit=["source"]).images, 0.05 * noise)
     with pytest.raises(LenskitError, match="this simulator cannot leave out lens, psf"):
         next(lenses.chunks(omit=["lens", "psf", "source"]))
-    with pytest.raises(LenskitError, match="nothing can be left out of stored images"):
+    with pytest.raises(LenskitError, match="no light can be left out of stored images"):
         StoredLenses(Numbered(4)).read([0], omit=["source"])
 
 

@@ -57,7 +57,7 @@ def test_data_can_be_named_from_any_folder(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_options_that_cannot_be(folder: Path) -> None:
-    with pytest.raises(UsageError, match="[?] takes options of the reader, OPTION=VALUE joined by &, got 'size'"):
+    with pytest.raises(UsageError, match="after [?] must be OPTION=VALUE, joined by &; got 'size'"):
         open_dataset(f"{folder}?size")
     with pytest.raises(UsageError, match="reader 'fits-folder' has no option 'sise': did you mean size"):
         open_dataset(f"{folder}?sise=16")
@@ -79,7 +79,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_nothing_that_is_known(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(
-        UsageError, match=r"no reader recognises .*notes\.txt; name one, as --data READER:PATH \(.*fits"
+        UsageError, match=r"no reader recognises .*notes\.txt; name the reader: --data READER:PATH \(.*fits"
     ):
         find_reader(str(tmp_path / "notes.txt"))
 
@@ -92,7 +92,7 @@ def test_a_store_that_is_cut_short_is_told(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"s\.zarr/zarr\.json is damaged: it "):
             find_reader(str(store))
     (store / "zarr.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"no reader recognises \S*s\.zarr; name one"):
+    with pytest.raises(UsageError, match=r"no reader recognises \S*s\.zarr; name the reader"):
         find_reader(str(store))
 
 
@@ -108,9 +108,9 @@ def test_what_is_deeper_than_expected_is_named(folder: Path) -> None:
 def test_links_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a.fits").symlink_to("/nowhere/a.fits")
-    with pytest.raises(UsageError, match=r"links, which has broken links \(such as a\.fits\); name one"):
+    with pytest.raises(UsageError, match=r"links, which has broken links \(such as a\.fits\); name the reader"):
         find_reader(str(tmp_path / "links"))
-    with pytest.raises(UsageError, match=r"no data at \S*a\.fits: the link leads to /nowhere/a\.fits, which is not"):
+    with pytest.raises(UsageError, match=r"no data at \S*a\.fits: it is a link to /nowhere/a\.fits, which does not"):
         find_reader(str(tmp_path / "links" / "a.fits"))
 
 

@@ -168,7 +168,9 @@ def test_what_does_not_fit_is_refused_before_it_is_read(keep: Keep) -> None:
     class Vast(Numbered):
         image_shape = (1, 2**20, 2**20)
 
-    with pytest.raises(UsageError, match=r"the images need 30786.* GB, memory has .* GB: use --set input.keep=disk"):
+    with pytest.raises(
+        UsageError, match=r"the images need 30786.* GB, but memory has .* GB: use --set input.keep=disk"
+    ):
         stored_source(Vast(7), keep=keep).check(torch.device("cpu"))
     stored_source(Vast(7), keep="disk").check(torch.device("cpu"))
 
@@ -249,7 +251,7 @@ def test_each_pass_augments_anew_and_reproducibly() -> None:
 
 
 def test_too_few_stored_views_are_refused() -> None:
-    with pytest.raises(UsageError, match="want 2 images of each lens, the data hold 1: use --pairs default"):
+    with pytest.raises(UsageError, match="need 2 images of each lens, but the data hold 1: use --pairs default"):
         stored_source(Numbered(5), "lens-fixed")
 
 

@@ -201,14 +201,14 @@ def test_anybodys_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         ({"features": [1.0, 2.0]}, r"features are numbers of shape \(n, d\), but backbone is float64 of shape \(2,\)"),
         ({"features": [["a"]]}, "features are numbers"),
         ({"features": [[1.0], [np.nan]]}, "features must be finite, but row 1 of backbone is not"),
-        ({"features": [[1.0], [2.0]], "values": {"x": [1.0]}}, "x must be 2 numbers, one a row of features"),
+        ({"features": [[1.0], [2.0]], "values": {"x": [1.0]}}, "x must be 2 numbers, one for each row of features"),
         ({"features": [[1.0]], "values": {"x": ["a"]}}, "x must be 1 numbers"),
         ({"features": [[1.0]], "lens": [1, 2]}, "lens must be 1 numbers"),
-        ({"features": [[1.0], [2.0]], "lens": [1, 1.5]}, "lens must be whole numbers of 64 bits, but row 1 is 1.5"),
+        ({"features": [[1.0], [2.0]], "lens": [1, 1.5]}, "lens must be 64-bit integers, but row 1 is 1.5"),
         ({"features": [[1.0]], "lens": np.array([2**64 - 1], np.uint64)}, "but row 0 is 18446744073709551615"),
-        ({"features": [[1.0]], "view": [1e300]}, "view must be whole numbers of 64 bits, but row 0 is 1e\\+300"),
-        ({"features": [[1.0]], "names": ["a", "b"]}, "1 rows of features need as many"),
-        ({"features": {"backbone": [[1.0]], "projection": [[1.0], [2.0]]}}, "1 rows of features need as many"),
+        ({"features": [[1.0]], "view": [1e300]}, "view must be 64-bit integers, but row 0 is 1e\\+300"),
+        ({"features": [[1.0]], "names": ["a", "b"]}, "1 rows of features need 1 rows in each array"),
+        ({"features": {"backbone": [[1.0]], "projection": [[1.0], [2.0]]}}, "1 rows of features need 1 rows"),
     ],
 )
 def test_what_does_not_fit_together_is_told(arguments: dict[str, Any], message: str) -> None:
@@ -228,7 +228,7 @@ def test_a_lens_that_parquet_does_not_know_is_told(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"features": [[1.0], [2.0]], "lens": [5, None]}), tmp_path / "a.parquet")
-    with pytest.raises(UsageError, match="a.parquet: lens must be whole numbers of 64 bits, but row 1 is nan"):
+    with pytest.raises(UsageError, match="a.parquet: lens must be 64-bit integers, but row 1 is nan"):
         Embeddings.load(tmp_path / "a.parquet")
 
 
@@ -243,6 +243,6 @@ def test_other_rows_than_announced_are_an_error_and_no_file(tmp_path: Path) -> N
         yield made(4)
 
     for ending in ENDINGS:
-        with pytest.raises(LenskitError, match="there are 4 rows of embeddings to write, 5 were announced"):
+        with pytest.raises(LenskitError, match="`rows` is 5, but the parts have 4 rows of embeddings"):
             Embeddings.write(tmp_path / f"features{ending}", parts(), 5)
     assert list(tmp_path.iterdir()) == []

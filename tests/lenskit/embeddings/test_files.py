@@ -124,7 +124,7 @@ def test_scratch_of_others_is_left_alone(tmp_path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize("name", ["features.csv", "features", "features.npy"])
 def test_other_endings_are_told_before_anything_is_made(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=f"embeddings end with .fjson, .npz, .parquet, .zarr, not as {name} does"):
+    with pytest.raises(UsageError, match=f"embedding file must end with .fjson, .npz, .parquet, .zarr, but is {name}"):
         Embeddings([[1.0]]).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
@@ -160,7 +160,7 @@ def test_files_without_features(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.ones((3, 2)), theta_E=np.ones(3))
     assert complaint(tmp_path / "a.npz").endswith("it has no column `features`, but x, theta_E")
     np.save(tmp_path / "b.npy", np.ones(3))
-    assert "features have shape (n, d), these have (3,)" in complaint(tmp_path / "b.npy")
+    assert "features must have shape (n, d), but have (3,)" in complaint(tmp_path / "b.npy")
     np.savez(tmp_path / "c.npz", features=np.ones((3, 2)), theta_E=np.ones(4))
     assert "theta_E must be 3 numbers" in complaint(tmp_path / "c.npz")
     np.savez(tmp_path / "d.npz", features=np.array([{"run": "code"}], dtype=object))
@@ -174,7 +174,7 @@ def test_a_damaged_zarr_file(tmp_path: Path) -> None:
     sound = chunk.read_bytes()
 
     chunk.unlink()
-    assert "1 of 1 chunks of its array features are missing" in complaint(path)
+    assert "1 of 1 chunks of the array features are missing" in complaint(path)
     chunk.write_bytes(b"\1" + sound[1:])
     with pytest.raises(LenskitError, match="features.zarr/features is damaged"):
         Embeddings.load(path).features[np.array([3])]
@@ -217,7 +217,7 @@ def test_numbers_that_float64_does_not_hold_are_left_out_and_named(tmp_path: Pat
     read = Embeddings.load(path)
     assert list(read.values) == ["q"]
     assert f"the column oid holds {2**60 + 1}, which float64 cannot represent, and is left out" in caplog.text
-    with pytest.raises(UsageError, match=r"oid holds \d+, which float64 cannot represent: leave it out"):
+    with pytest.raises(UsageError, match=r"oid holds \d+, which float64 cannot represent: leave oid out"):
         Embeddings(np.ones((n, 2)), {"oid": columns["oid"]})
 
 

@@ -31,10 +31,10 @@ def test_a_name_is_taken_as_a_run_and_so_is_a_folder(tmp_path: Path) -> None:
 def test_what_only_a_run_has_is_refused_in_one_line() -> None:
     run = open_run("dotty")
     with pytest.raises(
-        LenskitError, match="dotty@lenskit-ssl-toys is an encoder without the method that trained it: give a run"
+        LenskitError, match="dotty@lenskit-ssl-toys is an encoder without the method that trained it: use a run"
     ):
         run.method()
-    with pytest.raises(UsageError, match="an encoder has no configuration, so it has no section 'pairs': give a run"):
+    with pytest.raises(UsageError, match="an encoder has no configuration, so it has no section 'pairs': use a run"):
         run.config.build("pairs")
     lite = open_run("efficientnet-lite0")
     with pytest.raises(

@@ -54,7 +54,7 @@ def test_a_path_wins_and_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_an_unknown_name_is_one_line_with_near_ones() -> None:
     with pytest.raises(UsageError, match=r"no run directory dottie, and no encoder .* \(did you mean dotty\?\); "):
         open_run("dottie")
-    with pytest.raises(UsageError, match=r"nothing at dottie, and no encoder is called that \(did you mean dotty\?\)"):
+    with pytest.raises(UsageError, match=r"nothing at dottie, and no encoder has that name \(did you mean dotty\?\)"):
         lenskit.load("dottie")
     with pytest.raises(UsageError, match="there is no run directory runs/a$"):
         open_run("runs/a")

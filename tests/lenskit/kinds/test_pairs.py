@@ -127,7 +127,7 @@ def test_what_cannot_be_put_together_is_one_line(name: str, message: str) -> Non
 def test_options_of_a_wrong_part_are_one_line() -> None:
     with pytest.raises(UsageError, match="pair strategy 'lens-fixed' has no option 'blur'"):
         pairs("lens-fixed+noise", blur={"sigma": 1})
-    with pytest.raises(UsageError, match="sigma is -1: the standard deviation of a blur is not negative"):
+    with pytest.raises(UsageError, match="sigma is -1: the standard deviation of a blur must be 0 or more"):
         pairs("lens-fixed+blur", blur={"sigma": -1})
 
 
@@ -141,7 +141,7 @@ def test_an_option_of_the_first_part_that_is_called_as_another_part_stays_its_de
 def test_images_that_no_view_can_be_made_of_are_refused_before_the_first_batch(tmp_path: Path) -> None:
     simulator = Config.resolve({"simulator": {"name": "blobs"}}, only=("simulator",)).build("simulator")
     simulator.image_shape = (1, 16, 12)
-    with pytest.raises(UsageError, match="images of 16 x 12 pixels cannot be turned by a quarter: make them square"):
+    with pytest.raises(UsageError, match="images of 16 x 12 pixels cannot be rotated by 90 degrees: make them square"):
         SimulatedTrainingSet(simulator, pairs("lens-fixed+dihedral"), Preprocess(), 0)
     SimulatedTrainingSet(simulator, pairs("lens-fixed+dihedral"), Preprocess(size=16), 0)
     SimulatedTrainingSet(simulator, pairs("lens-fixed+dihedral", dihedral={"turn": "no"}), Preprocess(), 0)

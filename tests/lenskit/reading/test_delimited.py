@@ -84,7 +84,7 @@ def test_units_of_ecsv_are_not_left_out_in_silence() -> None:
     table["theta_E"].unit = "rad"
     table.write("labels.csv", format="ascii.ecsv", delimiter=",", overwrite=True)
     content = Path("labels.csv").read_text()
-    assert "is an ECSV table with units, which are not read: write them" in complaint(content)
+    assert "is an ECSV table with units, which lenskit does not read: write the unit" in complaint(content)
     lines = [line for line in content.replace("theta_E", "theta_E_rad").splitlines() if not line.startswith("#")]
     assert read("\n".join(lines)).header == ["name", "theta_E_rad"]
 
@@ -109,15 +109,15 @@ def test_only_the_first_column_may_lack_a_name_as_an_index_of_pandas_does() -> N
         ("", "is empty"),
         ("# only this\n\n", "is empty"),
         ("name,q,q\na,1,2\n", "line 1: two columns are called 'q'"),
-        ("name,q\n\na,1\nb\n", "line 4: 1 cells, where the header has 2"),
-        ("name,q\na,1,2\n", "line 2: 3 cells, where the header has 2"),
+        ("name,q\n\na,1\nb\n", "line 4: 1 cells, but the header has 2"),
+        ("name,q\na,1,2\n", "line 2: 3 cells, but the header has 2"),
         ("name q\na 1\n", "line 1: columns are separated by commas, semicolons or tabs, not by spaces"),
         ("# name q\na 1\n", "line 2: columns are separated by commas"),
-        ('name,q\na,"1\n', "line 2: no comma-separated values"),
-        (f"name,q\na,{'x' * 200_000}\n", "line 2: no comma-separated values: field larger than field limit"),
-        ("name,größe\na,1\n".encode("latin-1"), "no text in UTF-8 (byte 0xf6 on line 1); save it as UTF-8"),
-        (PLAIN.encode("utf-16-le"), "no text, but holds zero bytes"),
-        (PLAIN.encode("utf-32"), "no text, but holds zero bytes"),
+        ('name,q\na,"1\n', "line 2: invalid comma-separated values"),
+        (f"name,q\na,{'x' * 200_000}\n", "line 2: invalid comma-separated values: field larger than field limit"),
+        ("name,größe\na,1\n".encode("latin-1"), "not UTF-8 text (byte 0xf6 on line 1); save it as UTF-8"),
+        (PLAIN.encode("utf-16-le"), "holds zero bytes, so it is not text"),
+        (PLAIN.encode("utf-32"), "holds zero bytes, so it is not text"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(content: str | bytes, said: str) -> None:

@@ -24,17 +24,17 @@ def test_right_cards(more: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("BITPIX", "17", "its card BITPIX = 17; 8, 16, 32, 64, -32 or -64 is right"),
-        ("BITPIX", "16.0", "its card BITPIX = 16.0; 8, 16, 32, 64, -32 or -64 is right"),
-        ("NAXIS", "1000", "its card NAXIS = 1000; a number of axes is right"),
+        ("BITPIX", "17", "its card BITPIX = 17; it must be 8, 16, 32, 64, -32 or -64"),
+        ("BITPIX", "16.0", "its card BITPIX = 16.0; it must be 8, 16, 32, 64, -32 or -64"),
+        ("NAXIS", "1000", "its card NAXIS = 1000; it must be a whole number from 0 to 999"),
         ("NAXIS", "999", "its card NAXIS = 999, but there is no card NAXIS3"),
-        ("NAXIS2", "-6", "its card NAXIS2 = -6; a number of pixels is right"),
-        ("NAXIS2", "T", "its card NAXIS2 = True; a number of pixels is right"),
-        ("BSCALE", "'x'", "its card BSCALE = 'x'; a number other than 0 is right"),
-        ("BSCALE", "0", "its card BSCALE = 0; a number other than 0 is right"),
-        ("BZERO", "", "its card BZERO = nothing; a number is right"),
-        ("BZERO", "NaN", "its card BZERO cannot be parsed; a number is right"),
-        ("BLANK", "1.5", "its card BLANK = 1.5; a whole number is right"),
+        ("NAXIS2", "-6", "its card NAXIS2 = -6; it must be a whole number of at least 0"),
+        ("NAXIS2", "T", "its card NAXIS2 = True; it must be a whole number of at least 0"),
+        ("BSCALE", "'x'", "its card BSCALE = 'x'; it must be a number other than 0"),
+        ("BSCALE", "0", "its card BSCALE = 0; it must be a number other than 0"),
+        ("BZERO", "", "its card BZERO = nothing; it must be a number"),
+        ("BZERO", "NaN", "its card BZERO cannot be parsed; it must be a number"),
+        ("BLANK", "1.5", "its card BLANK = 1.5; it must be a whole number"),
     ],
 )
 def test_a_wrong_card_is_named_with_what_is_right(key: str, value: str, told: str) -> None:
@@ -44,9 +44,9 @@ def test_a_wrong_card_is_named_with_what_is_right(key: str, value: str, told: st
 @pytest.mark.parametrize(
     ("key", "values", "told"),
     [
-        ("BZERO", ("0", "32768"), "its card BZERO is there 2 times, as 0 and 32768; remove all but one"),
-        ("BLANK", ("1", "1", "2"), "its card BLANK is there 3 times, as 1 and 2; remove all but one"),
-        ("BLANK", ("5", "0"), "its card BLANK is there 2 times, as 5 and 0; remove all but one"),
+        ("BZERO", ("0", "32768"), "its card BZERO occurs 2 times, as 0 and 32768; remove all but one"),
+        ("BLANK", ("1", "1", "2"), "its card BLANK occurs 3 times, as 1 and 2; remove all but one"),
+        ("BLANK", ("5", "0"), "its card BLANK occurs 2 times, as 5 and 0; remove all but one"),
         ("BSCALE", ("2", "2.0"), ""),
     ],
 )

@@ -170,8 +170,8 @@ def test_the_ending_says_the_format() -> None:
         ("lenses.npy", "npy", "lenses.parameters.csv exists"),
         ("table.csv", "mat", "table.csv is the table itself"),
         ("folder", "mat", "folder is a folder"),
-        ("there.npy", "png", "there.npy is no folder"),
-        ("folder", "png", "folder holds other files than rendered images"),
+        ("there.npy", "png", "there.npy is not a folder"),
+        ("folder", "png", "folder holds files that are not rendered images"),
         ("pictures", "png", "pictures exists"),
     ],
 )
@@ -195,9 +195,9 @@ def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, for
     path = Path("lenses") / foreign
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
-    with pytest.raises(UsageError, match=f"lenses holds other files than rendered images, {foreign[:4]}"):
+    with pytest.raises(UsageError, match=f"lenses holds files that are not rendered images, {foreign[:4]}"):
         check_out(Path("lenses"), "png", overwrite=True)
-    with pytest.raises(UsageError, match="lenses now holds other files"):
+    with pytest.raises(UsageError, match="lenses now holds files that are not rendered images"):
         write(blobs, Path("lenses"), "png")
     assert path.is_file()
     assert sorted(each.name for each in Path().iterdir()) == ["lenses"]
@@ -207,7 +207,7 @@ def test_parameters_and_scratch_of_others_are_left_alone(blobs: Rendering) -> No
     for name in ("lenses.parameters.csv", ".lenses.npy.part", ".lenses.npy.old"):
         Path(name).write_text("mine")
     with pytest.raises(
-        UsageError, match="lenses.parameters.csv exists, but the parameters of lenses.npy would go there"
+        UsageError, match="lenses.parameters.csv exists, but the parameters of lenses.npy would be written there"
     ):
         check_out(Path("lenses.npy"), "npy", overwrite=True)
     write(blobs, Path("lenses.npy"), "npy")
@@ -285,4 +285,4 @@ def test_a_format_of_a_third_party_is_written_and_replaced(images: np.ndarray, c
             np.testing.assert_allclose(np.asarray(picture) / 65535, np.clip(image / image.max(), 0, 1), atol=1 / 65535)
     Path("lenses.pgm/one.png").write_text("mine")
     complaint = cli(*line, "--overwrite").complaint()
-    assert complaint.startswith("lenses.pgm holds other files than rendered images, one.png")
+    assert complaint.startswith("lenses.pgm holds files that are not rendered images, one.png")

@@ -22,10 +22,10 @@ def test_what_is_drawn_and_recorded_or_an_option_can_be_given() -> None:
 @pytest.mark.parametrize(
     ("columns", "complaint"),
     [
-        ({"shifted": [1.0]}, "column shifted cannot be given, because derived derives it from other parameters: "),
-        ({"inner": [1.0]}, "column inner cannot be given"),
-        ({"most": [1.0]}, "column most is not drawn by derived with these options; there are plain, kind"),
-        ({"plane": [1.0]}, r"column plane is unknown to derived (did you mean plain?); there are plain, kind"),
+        ({"shifted": [1.0]}, "column shifted cannot be set, because derived derives it from other parameters: "),
+        ({"inner": [1.0]}, "column inner cannot be set"),
+        ({"most": [1.0]}, "column most is not sampled by derived with these options; possible columns: plain, kind"),
+        ({"plane": [1.0]}, r"column plane is unknown to derived (did you mean plain?); possible columns: plain, kind"),
         ({"plain": [1.0, np.nan]}, "row 1 (from 0), column plain: nan is not finite"),
         ({"plain": ["one"]}, "row 0 (from 0), column plain: 'one' is not a number"),
         (
@@ -34,7 +34,7 @@ def test_what_is_drawn_and_recorded_or_an_option_can_be_given() -> None:
         ),
         ({"kind": [3]}, "row 0 (from 0), column kind: 3 is not a class; there are none, some, all"),
         ({"kind": [0.5]}, "row 0 (from 0), column kind: 0.5 is not a class"),
-        ({"number": [2, 7]}, "row 1 (from 0), column number: 7 is not possible: with the other given values"),
+        ({"number": [2, 7]}, "row 1 (from 0), column number: 7 is not possible: from the other values"),
     ],
 )
 def test_what_cannot_be_given_is_refused_with_its_place(columns: dict[str, Any], complaint: str) -> None:

@@ -66,8 +66,8 @@ def test_images_without_names_are_called_by_numbers_that_sort() -> None:
         ("a,b\n", "lenses.csv has no rows: each row is one lens"),
         ("a,a\n1,2\n", "lenses.csv, line 1: two columns are called 'a'"),
         ("a,\n1,2\n", "lenses.csv, line 1: column 2 has no name"),
-        ("a,b\n1,2\n\n1\n", "lenses.csv, line 4: 1 cells, where the header has 2"),
-        ('a\n"1\n', "lenses.csv, line 2: no comma-separated values"),
+        ("a,b\n1,2\n\n1\n", "lenses.csv, line 4: 1 cells, but the header has 2"),
+        ('a\n"1\n', "lenses.csv, line 2: invalid comma-separated values"),
     ],
 )
 def test_a_csv_file_that_is_no_table_is_refused(text: str, complaint: str) -> None:
@@ -98,7 +98,10 @@ def test_json_that_is_no_table_is_refused(text: str, complaint: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "complaint"),
-    [("lenses.txt", "a table must end with .csv or .json"), ("none.csv", "none.csv cannot be read: No such file")],
+    [
+        ("lenses.txt", "the name of a table must end with .csv or .json"),
+        ("none.csv", "none.csv cannot be read: No such file"),
+    ],
 )
 def test_a_file_that_cannot_be_a_table_is_refused(path: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
@@ -107,7 +110,7 @@ def test_a_file_that_cannot_be_a_table_is_refused(path: str, complaint: str) -> 
 
 def test_text_in_no_known_encoding_is_refused() -> None:
     Path("lenses.csv").write_bytes(b"a\n\xff\xfe1\n")
-    with pytest.raises(UsageError, match=r"lenses.csv is no table .*: it is no text in UTF-8 \(byte 0xff on line 2\)"):
+    with pytest.raises(UsageError, match=r"lenses.csv is not a table .*: it is not UTF-8 text \(byte 0xff on line 2\)"):
         read_table("lenses.csv")
 
 

@@ -21,9 +21,9 @@ TOYS = ("train", "--recipe", "toys", "--accelerator", "cpu", "--lenses", "64")
 
 BAD = {
     "--batch-size 8 --set train.accumulate=3": "a batch of 8 lenses cannot be divided into 3 equal parts: "
-    "use --batch-size 9, or another train.accumulate",
+    "use --batch-size 9, or a different train.accumulate",
     "--batch-size 8 --set train.accumulate=16": "a batch of 8 lenses cannot be divided into 16 equal parts: "
-    "use --batch-size 16, or another train.accumulate",
+    "use --batch-size 16, or a different train.accumulate",
     "--batch-size 8 --set train.accumulate=8": "batch norm needs 2 lenses or more at a time, and a batch of 8 in 8 "
     "parts gives it 1: use --batch-size 16 or more",
     "--batch-size 4 --devices 4": "batch norm needs 2 lenses or more at a time, and a batch of 4 over 4 processes "

@@ -109,7 +109,7 @@ def test_slurm_without_srun_is_told(environment: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("strategy", ["fsdp", "ddp_spawn", "ddp_notebook", "deepspeed", "foo"])
 def test_strategies_that_runs_are_not_made_for(strategy: str) -> None:
-    with pytest.raises(UsageError, match=f"--strategy takes auto, ddp, ddp_find_.*, got '{strategy}'"):
+    with pytest.raises(UsageError, match=f"--strategy must be auto, ddp, ddp_find_.*, got '{strategy}'"):
         make_trainer(settings(strategy=strategy), 1)
 
 

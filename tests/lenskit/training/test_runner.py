@@ -51,7 +51,7 @@ def test_checks_everything_before_it_writes(changes: dict, message: str, toys, t
 
 
 def test_stored_images_make_no_lens_fixed_pairs(toys, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"the pairs want 2 images of each lens, the data hold 1"):
+    with pytest.raises(UsageError, match=r"the pairs need 2 images of each lens, but the data hold 1"):
         train(toys(data=stored(tmp_path)), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 

@@ -67,7 +67,7 @@ def test_what_is_said() -> None:
     (first, warns), (second, also) = shortcuts(simulator, readings)
     assert first.startswith("shortcut: images without a source predict theta_E (R2 0.20, at least 0.14)")
     assert "light_radius_unit=arcsec" in first
-    assert second.endswith("draw the other light independently of it")
+    assert second.endswith("sample all other light independently of e1")
     assert warns
     assert also
     simulator.natural_correlations = MappingProxyType({"theta_E": "bigger is heavier"})

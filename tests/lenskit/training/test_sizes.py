@@ -123,7 +123,7 @@ def test_other_faults_than_a_size_are_told_as_they_are() -> None:
     with pytest.raises(RuntimeError, match="never"):
         backbone_for(chosen(Nothing), 1, 64, may_resize=True)
     with pytest.raises(
-        LenskitError, match=r"'mine' needs images of 0 pixels, .* 8 to 4096 pixels: use another --backbone"
+        LenskitError, match=r"'mine' needs images of 0 pixels, .* 8 to 4096 pixels: use a different --backbone"
     ):
         backbone_for(chosen(Absurd), 1, 60, may_resize=True)
 

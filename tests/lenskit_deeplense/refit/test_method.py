@@ -140,7 +140,7 @@ def test_other_sizes_are_refused() -> None:
 
 
 def test_a_simulator_without_a_macro_model_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"this one has none: use --simulator deeplense-a, deeplense-b"):
+    with pytest.raises(UsageError, match=r"this simulator has none: use --simulator deeplense-a, deeplense-b"):
         Job(config({"name": "euclid-challenge", "supersampling": 1}))
 
 

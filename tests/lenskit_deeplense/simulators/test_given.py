@@ -64,9 +64,9 @@ def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
         (
             {"substructure": ["none", "vortex"]},
             {"classes": ("none", "spherical")},
-            "row 1 (from 0), column substructure: vortex is none of the classes that there are",
+            "row 1 (from 0), column substructure: vortex is not a class of this simulator",
         ),
-        ({"string_length": [1]}, {}, "column string_length is not drawn by deeplense-a with these options (with"),
+        ({"string_length": [1]}, {}, "column string_length is not sampled by deeplense-a with these options (use"),
         (
             {"substructure": ["none"], "string_length": [1]},
             {},
@@ -85,7 +85,7 @@ def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
             "row 0 (from 0), column log_axion_mass: -23 has no effect",
         ),
         ({"substructure": ["spherical"], "subhalos": [900]}, {}, "row 0 (from 0), column subhalos: 900 is above"),
-        ({"gamma1": [0.1]}, {}, "column gamma1 cannot be given, because deeplense-a derives it"),
+        ({"gamma1": [0.1]}, {}, "column gamma1 cannot be set, because deeplense-a derives it"),
         ({"lens_q": [0.7]}, {}, "row 0 (from 0), column lens_q: 0.7 differs from its prior, the constant 1"),
         ({"snr": [20, 0]}, {}, "row 1 (from 0), column snr: 0 is not above 0"),
         ({"z_lens": [0.5, 1.1]}, {}, "row 1 (from 0), column z_lens: 1.1 is wrong: the lens, at 1.1, has to be before"),

@@ -162,7 +162,7 @@ def test_the_einstein_radius_can_be_given() -> None:
     ("options", "words"),
     [
         ({"z_convention": 0.4}, "a source at 0.4 is not behind lenses at up to 0.5"),
-        ({"theta_E": "1.1", "halo_mass": "1e12"}, "one of them is right"),
+        ({"theta_E": "1.1", "halo_mass": "1e12"}, "set only one of them"),
         ({"exposure": "0"}, "between 0.001 and 1e9 s"),
         ({"sky_rms": "-1"}, "at least 0"),
     ],

@@ -77,12 +77,12 @@ def test_a_class_goes_before_a_label_where_one_is_normal(tmp_path: Path) -> None
         ("# table\nscore,label\n1,0\n\n2,2\n", {}, "line 5: the label '2' is neither 0 (normal) nor 1 (anomaly)"),
         ("score,label\n1,0\nhigh,1\n", {}, "line 3: the score 'high' is no number"),
         ("score,label\n1,0\nnan,1\n,0\n", {}, "2 of 3 values of score are NaN or missing, the first on line 3"),
-        ("score,label\n1,0\n1\n", {}, "line 3: 1 cells, where the header has 2"),
-        ("score,label\n1,0\n# no row\n", {}, "1 cells, where the header has 2; comments stand above the header"),
+        ("score,label\n1,0\n1\n", {}, "line 3: 1 cells, but the header has 2"),
+        ("score,label\n1,0\n# no row\n", {}, "1 cells, but the header has 2; put comments above the header"),
         ("score,score_score,label\n1,1,0\n", {}, "the columns score and score_score have the same detector name"),
         ("score_,label\n1,0\n", {}, "the column score_ names no detector: rename it to score or score_NAME"),
         ("score,score,label\n1,1,0\n", {}, "line 1: two columns are called 'score'"),
-        ('score,label\n"1,0\n', {}, "line 2: no comma-separated values: unexpected end of data"),
+        ('score,label\n"1,0\n', {}, "line 2: invalid comma-separated values: unexpected end of data"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, options: dict[str, str], said: str) -> None:
@@ -120,7 +120,7 @@ def test_what_is_written_is_read_back_whole(
 
 def test_what_is_no_text(tmp_path: Path) -> None:
     np.savez(tmp_path / "scores.npz", score=np.arange(3.0))
-    with pytest.raises(UsageError, match="is no table of comma-separated values: it is no text"):
+    with pytest.raises(UsageError, match="is not a table of comma-separated values: it is not UTF-8 text"):
         read_scores(tmp_path / "scores.npz")
     with pytest.raises(UsageError, match="there is no file"):
         read_scores(tmp_path / "missing.csv")
