@@ -57,14 +57,20 @@ def check(plugin: str | None, verbose: bool) -> int:
         raise UsageError("no plugin of a third party is installed: type lenskit plugin check DISTRIBUTION")
     faults = passed = skipped = 0
     for distribution in chosen:
+        reasons: dict[tuple[str, str], int] = {}
         for outcome in check_plugin(distribution):
             faults += bool(outcome.fault)
             skipped += bool(outcome.skipped)
             passed += not (outcome.fault or outcome.skipped)
-            if outcome.fault or outcome.skipped or verbose:
-                state = "FAULT" if outcome.fault else "skipped" if outcome.skipped else "ok"
-                why = f": {outcome.fault or outcome.skipped}" if outcome.fault or outcome.skipped else ""
-                time = f" ({outcome.seconds:.1f} s)" if verbose else ""
-                echo(escaped(f"{state}  {outcome.subject}: {outcome.test}{why}{time}"), indent=4)
+            if outcome.skipped:
+                reason = (outcome.subject, outcome.skipped)
+                reasons[reason] = reasons.get(reason, 0) + 1
+            elif outcome.fault or verbose:
+                result = f"FAULT  {outcome.subject}: {outcome.test}: {outcome.fault}"
+                if not outcome.fault:
+                    result = f"ok  {outcome.subject}: {outcome.test} ({outcome.seconds:.1f} s)"
+                echo(escaped(result), indent=4)
+        for (subject, why), number in reasons.items():
+            echo(escaped(f"skipped  {subject}: {number} {'test' if number == 1 else 'tests'}: {why}"), indent=4)
     echo(f"{passed} passed, {skipped} skipped, {faults} {'fault' if faults == 1 else 'faults'}")
     return int(faults > 0)

@@ -155,7 +155,7 @@ def _package(distribution: str) -> str:
 
 
 def _bounds(version: str) -> dict[str, str]:
-    """Return the bounds of the versions of lenskit: the lowest, and the first too high."""
+    """Return the lowest version of lenskit, and the first that is too high."""
     major, minor, *_ = version.split(".")
     return {"lowest": f"{major}.{minor}", "highest": f"{major}.{int(minor) + MINOR_RELEASES}"}
 

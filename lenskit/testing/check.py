@@ -47,7 +47,7 @@ CONTRACTS: dict[str, type[Contract]] = {
 }  # fmt: skip
 """Contract of each kind."""
 
-SMALL = {"pixels": 32, "lenses": 16, "test_lenses": 8}
+SMALL = {"pixels": 32, "lenses": 32, "test_lenses": 16}
 """Options that make a component small, if it has them."""
 
 SMALL_WIDTHS = {"_dim": 16, "_depth": 1, "queue": 32, "width": 8}

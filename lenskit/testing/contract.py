@@ -118,7 +118,7 @@ class ClassContract(Contract):
 
     @contextmanager
     def on_a_gpu(self, remedy: str, at: str) -> Iterator[torch.device]:
-        """Yield a GPU. Without one, yield torch's device `meta`, which computes shapes only.
+        """Yield a GPU, or torch's device `meta`, which computes shapes only.
 
         Args:
             remedy: Remedy for tensors on different devices.

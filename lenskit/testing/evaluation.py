@@ -26,7 +26,7 @@ class EvaluationContract(ClassContract):
     ```python
     class TestSymmetry(EvaluationContract):
         component = "symmetry"
-        options = {"lenses": 16, "test_lenses": 8}
+        options = {"lenses": 32, "test_lenses": 16}
     ```
     """
 
