@@ -26,8 +26,8 @@ def command() -> None:
 def new(name: str, kinds: tuple[str, ...], folder: str | None) -> None:
     """Create a plugin with a working component of each kind.
 
-    Example: `lenskit plugin new rings --kind simulator`. The folder has the component, its tests, a README, a licence and a workflow for GitHub. The component is called
-    NAME, or NAME-KIND if there are several.
+    Example: `lenskit plugin new rings --kind simulator`. The folder has the component, its tests, a README, a licence
+    and a workflow for GitHub. The component is called NAME, or NAME-KIND if there are several.
     """
     from lenskit.scaffold.new import new_plugin
 
@@ -43,8 +43,9 @@ def new(name: str, kinds: tuple[str, ...], folder: str | None) -> None:
 def check(plugin: str | None, verbose: bool) -> int:
     """Test an installed plugin at tiny sizes.
 
-    Example: `lenskit plugin check lenskit-ssl-rings`. The tests are those of `lenskit.testing`. Each fault names the line to change. Without an argument, all plugins of
-    third parties are checked. The exit status is 1 if there is a fault.
+    Example: `lenskit plugin check lenskit-ssl-rings`. The tests are those of `lenskit.testing`. Each fault names the
+    line to change. Without an argument, all plugins of third parties are checked. The exit status is 1 if there is a
+    fault.
     """
     from lenskit.errors import UsageError
     from lenskit.naming import BUNDLED, is_same_distribution
