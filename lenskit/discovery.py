@@ -41,12 +41,14 @@ HOOKS = {f"lenskit_{plural}": kind for kind, plural in KINDS.items()}
 
 
 def find_plugins(
-    entry_points: Iterable[metadata.EntryPoint] | None = None,
+    entry_points: Iterable[metadata.EntryPoint] | None = None, specs: Any = hookspecs, **arguments: Any
 ) -> tuple[list[Plugin], list[Record]]:
     """Load plugins, and return them with their components.
 
     Args:
         entry_points: Entry points of plugins; by default those of all installed distributions.
+        specs: Specifications of the hooks.
+        arguments: Arguments that these specifications have. A hook of a plugin may take fewer of them.
     """
     if entry_points is None:
         entry_points = metadata.entry_points(group=GROUP)
@@ -54,7 +56,7 @@ def find_plugins(
     names = None if wanted is None else {name.strip() for name in wanted.split(",")}
 
     manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(specs)
     plugins: list[Plugin] = []
     records: list[Record] = []
     for entry_point in sorted(entry_points, key=lambda e: (e.name, e.value)):
@@ -62,7 +64,7 @@ def find_plugins(
             continue
         plugin = Plugin(entry_point.name, *_origin(entry_point.dist))
         plugins.append(plugin)
-        records += _load(entry_point, plugin, manager)
+        records += _load(entry_point, plugin, manager, arguments)
     records = _without_doubles(records)
     for plugin in plugins:
         plugin.components = sum(record.plugin is plugin for record in records)
@@ -83,7 +85,9 @@ def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
     return (name, version) if DISTRIBUTION.fullmatch(name) else ("unknown", version)
 
 
-def _load(entry_point: metadata.EntryPoint, plugin: Plugin, manager: pluggy.PluginManager) -> list[Record]:
+def _load(
+    entry_point: metadata.EntryPoint, plugin: Plugin, manager: pluggy.PluginManager, arguments: Mapping[str, Any]
+) -> list[Record]:
     """Load a plugin, and call each of its hooks.
 
     The manager holds no other plugin meanwhile. A fault is recorded in the plugin, or raised if strict.
@@ -100,7 +104,7 @@ def _load(entry_point: metadata.EntryPoint, plugin: Plugin, manager: pluggy.Plug
             plugin.error = told(error, entry_point.module)
         else:
             for hook in _hooks_of(module, plugin, manager):
-                records += _call(hook, plugin, entry_point.module)
+                records += _call(hook, plugin, entry_point.module, arguments)
         finally:
             if module is not None and manager.is_registered(module):
                 manager.unregister(module)
@@ -119,11 +123,11 @@ def _hooks_of(module: Any, plugin: Plugin, manager: pluggy.PluginManager) -> lis
     return [hooks[name] for name in HOOKS if name in hooks]
 
 
-def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str) -> list[Record]:
+def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str, arguments: Mapping[str, Any]) -> list[Record]:
     """Call one hook, and check its result."""
     name, kind = hook.name, HOOKS[hook.name]
     try:
-        components = next(iter(hook()), None)  # pluggy leaves None out
+        components = next(iter(hook(**arguments)), None)  # pluggy leaves None out
         if isinstance(components, str | bytes | Mapping) or not isinstance(components, Iterable):
             _refuse(
                 plugin, Refusal(f"hook {name}", f"it returned {shown(components)}, which is not a list of Components")

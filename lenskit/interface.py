@@ -33,6 +33,11 @@ MOVED_NAMES: Mapping[str, str] = {
 }
 """New places of names of `lenskit.plugin` that were renamed."""
 
+DEPRECATED: Mapping[str, str] = {}
+"""New places of names that a facade still has: `{"lenskit.plugin.Old": "lenskit.plugin.New"}`.
+
+A name stays here for one minor release, with a warning. Then it moves to `MOVED_NAMES`."""
+
 OURS = ("lenskit", "torch", "pytorch_lightning", "lightning", "abc", "builtins")
 """Packages whose classes are not checked."""
 

@@ -32,7 +32,7 @@ def new(name: str, kinds: tuple[str, ...], folder: str | None) -> None:
     from lenskit.scaffold.new import new_plugin
 
     path = new_plugin(name, kinds, Path(folder) if folder else None)
-    echo(f"{path} is a plugin with {' and '.join(dict.fromkeys(kinds))}; next:")
+    echo(f"{path} is a plugin with {', '.join(dict.fromkeys(kinds))}; next:")
     for line in (f"cd {path}", "pip install -e '.[dev]'", f"lenskit plugin check {path.name}", "pytest"):
         click.echo(f"    {line}")
 
