@@ -34,7 +34,7 @@ class Convolver:
 
         Args:
             images: (n, channels, pixels, pixels), real.
-            psf: Number of the PSF, (n,) for all channels of an image or (n, channels). The first costs half as much.
+            psf: Number of the PSF, (n,) for all channels of an image or (n, channels). (n,) costs half as much.
 
         Returns:
             (n, channels, pixels, pixels).
