@@ -46,7 +46,7 @@ class EfficientNetLite0(Backbone):
     def __init__(self, channels: int, size: int, *, pretrained: bool = False, weights: str | None = None) -> None:
         super().__init__(channels, size)
         if pretrained and weights:
-            raise UsageError("pretrained and weights exclude each other: use one of them")
+            raise UsageError("pretrained and weights exclude each other: use one")
         self.network: nn.Module = timm.create_model(MODEL, in_chans=channels, num_classes=0)
         if pretrained:
             load_state(self.network, imagenet_state(), channels, DISTRIBUTION, ignore=["classifier"])

@@ -151,7 +151,7 @@ def test_a_failed_download_is_an_error_of_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(LenskitError, match=r"weights of resnet10t cannot be had .*give the file as weights") as caught:
+    with pytest.raises(LenskitError, match=r"weights of resnet10t cannot be loaded .*use weights=FILE") as caught:
         Timm(1, 64, model="resnet10t", pretrained=True)
     assert "\n" not in str(caught.value)
 

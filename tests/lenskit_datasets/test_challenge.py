@@ -267,7 +267,7 @@ class TestSecond:
     def test_bad_input(self, second: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"no imageEUC_VIS-<ID>\.fits in .*; there are bands EUC_H, EUC_J, EUC_Y"):
             LensChallenge2(second, bands=["VIS", "H"])
-        with pytest.raises(UsageError, match="bands names each band once"):
+        with pytest.raises(UsageError, match="bands must name each band once"):
             LensChallenge2(second, bands=["H", "H"])
         with pytest.raises(UsageError, match="there is no folder"):
             LensChallenge2(tmp_path / "nowhere")
