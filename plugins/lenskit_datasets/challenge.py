@@ -243,7 +243,7 @@ class Challenge(Reader):
         length = self._length(band, file, pixels.shape)
         if length < size:
             raise LenskitError(
-                f"{file} has {by(pixels.shape)} pixels, others have more: use size={length}, or remove it"
+                f"{file} has {by(pixels.shape)} pixels, fewer than others: use size={length}, or remove it"
             )
         ratio = self._ratio(band)
         used = seen(pixels.shape, ratio, size)

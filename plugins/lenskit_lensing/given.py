@@ -67,7 +67,7 @@ def refused(
 def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
     """Yield the rows whose ellipticity or shear is too large.
 
-    The limit is that of `JOINTLY`, and for the ellipticity of the mass also the largest value of the priors.
+    `JOINTLY` has the limits. The ellipticity of the mass must not exceed the largest value of the priors, either.
     """
     quantity, bound = JOINTLY[pair]
     norm = torch.hypot(*(_magnitude(priors, given, name) for name in pair))
@@ -95,7 +95,7 @@ def _magnitude(priors: Priors, given: Given, name: str) -> Tensor:
 
 
 def or_bound(priors: Priors, given: Given, name: str, side: int) -> Tensor:
-    """Return given values (n,), or a bound of the prior where there is none.
+    """Return given values (n,), or a bound of the prior where no value is given.
 
     Args:
         priors: Priors by parameter name.

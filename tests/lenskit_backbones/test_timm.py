@@ -49,7 +49,7 @@ def test_a_size_that_does_not_divide_into_patches_is_refused():
 @pytest.mark.slow
 def test_a_size_that_a_model_cannot_take_is_refused():
     with pytest.raises(
-        UsageError, match=r"timm:efficientformer_l1 cannot take 1 x 64 x 64 images .* made for 224 pixels"
+        UsageError, match=r"timm:efficientformer_l1 cannot take 1 x 64 x 64 images .* usual size is 224 pixels"
     ):
         Timm(1, 64, model="efficientformer_l1")
 

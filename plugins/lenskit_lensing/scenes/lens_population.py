@@ -25,8 +25,8 @@ class LensPopulation:
         names: The sampled parameters of `LENS`, theta_E first.
 
     Raises:
-        UsageError: `PHYSICAL` are given together with a user's theta_E, or incompletely, or sources may be in front of
-            lenses.
+        UsageError: The user sets both theta_E and `PHYSICAL`, or only a part of `PHYSICAL`, or sources may be in front
+            of lenses.
     """
 
     def __init__(

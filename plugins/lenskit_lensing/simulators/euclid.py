@@ -145,7 +145,7 @@ class EuclidChallenge(Simulator):
         task: `regression` for lenses only, with Einstein radii from a lognormal distribution around 2.1 arcsec;
             `detection` for lenses and non-lenses in similar scenes, log-uniform from 0.15 to 5 arcsec.
         instrument: A different instrument with these bands; by default `euclid-nisp` or `euclid-vis`.
-        supersampling: Rays along each side of a pixel; the arc is averaged over them. If not given, 3 for NISP and 2
+        supersampling: Rays along each side of a pixel; the arc is averaged over them. By default 3 for NISP and 2
             for VIS.
         cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
             profiles.
@@ -156,7 +156,7 @@ class EuclidChallenge(Simulator):
         stamps_clean: Whether the images in `stamps` already show galaxies on an empty sky. Otherwise sky, noise and
             neighbours are removed, as for COSMOS cutouts.
         real_fraction: Fraction of source galaxies that are real galaxies.
-        lens_fraction: Fraction of scenes that are intended as lenses. If not given, 1 for regression and 0.7 for
+        lens_fraction: Fraction of scenes that are intended as lenses. By default 1 for regression and 0.7 for
             detection.
         absent_fraction: Fraction of scenes without a source, among the scenes that are not intended as lenses and have
             no look-alike. In the remaining scenes the source lies 2 to 4 Einstein radii away.
@@ -166,8 +166,8 @@ class EuclidChallenge(Simulator):
         look_alike_merger: Fraction of these scenes with one or two companions and a tidal arc.
         look_alike_edge_on: Fraction of these scenes with a disc seen edge-on.
         theta_E: Einstein radius in arcsec; the default depends on the task.
-        theta_E_min: Smallest Einstein radius in arcsec. If not given, 0.5 for regression and 0.15 for detection.
-        theta_E_max: Largest Einstein radius in arcsec; 5 if not given.
+        theta_E_min: Smallest Einstein radius in arcsec. By default 0.5 for regression and 0.15 for detection.
+        theta_E_max: Largest Einstein radius in arcsec; by default 5.
         velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it determines theta_E, as
             for a singular isothermal sphere. `theta_E_min` and `theta_E_max` then have no effect.
         z_lens: Redshift of the lens, needed with a velocity dispersion.

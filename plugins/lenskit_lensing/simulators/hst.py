@@ -188,7 +188,7 @@ class HST(Simulator):
         light_radius: Half-light radius of the lens light, or of its bulge, in units of `light_radius_unit`.
         light_radius_unit: `arcsec` makes the size of the lens light independent of the mass. With `theta_E` the lens
             light alone reveals theta_E.
-        light_q: Axis ratio of the lens light. If not given, its ellipticity follows the ellipticity of the mass.
+        light_q: Axis ratio of the lens light. By default the ellipticity of the light follows that of the mass.
         light_angle: Position angle of the lens light minus that of the mass in degrees; used with `light_q`.
         light_twist: Twist of the lens light's isophotes in degrees per decade in radius.
         light_m3: Amplitude of the isophotes' multipole of order 3 in a random direction, relative to the radius.
