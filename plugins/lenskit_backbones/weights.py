@@ -1,4 +1,4 @@
-"""Weights from a file, fitted to a network with another number of channels."""
+"""Weights from a file, adapted to the number of channels of a network."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_state(path: str | Path) -> State:
     except Exception as error:  # a damaged file can raise any exception
         raise LenskitError(
             f"{path} cannot be read as weights: it is damaged, or holds objects that would have to be executed "
-            f"({type(error).__name__}); give a .safetensors file, or a .pt or .pth file of tensors alone"
+            f"({type(error).__name__}); use a .safetensors file, or a .pt or .pth file with tensors only"
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -56,7 +56,7 @@ def read_state(path: str | Path) -> State:
 
 def _content(path: Path) -> Any:
     """Return all content of a file; check its checksums, which torch ignores."""
-    remedy = "get it again from where it came from"
+    remedy = "download or copy it again"
     if path.suffix == ".safetensors":
         return load_tensors(path, remedy)[0]
     with path.open("rb") as file:
@@ -74,11 +74,11 @@ def _file(text: str) -> Path:
     named = find_named(text)
     path = named.folder if named else Path(text)
     if named and not (path / "model.safetensors").is_file():
-        raise UsageError(f"encoder {text} has no weights of its own: use its backbone, `lenskit info {text}` names it")
+        raise UsageError(f"encoder {text} has no stored weights: use its backbone, see `lenskit info {text}`")
     if not path.is_dir():
         if not path.is_file():
             raise UsageError(
-                f"no file {path}: weights takes a .safetensors, .pt or .pth file, a run, or the name of an encoder"
+                f"no file {path}: weights must be a .safetensors, .pt or .pth file, a run, or the name of an encoder"
                 f"{not_named(text)}"
             )
         return path
@@ -86,11 +86,11 @@ def _file(text: str) -> Path:
         if file.is_file():
             return file
     wanted = "has not saved an encoder yet" if (path / "run.toml").is_file() else "is no run and holds no encoder"
-    raise UsageError(f"{path} {wanted}: weights takes a run that has, or a .safetensors, .pt or .pth file")
+    raise UsageError(f"{path} {wanted}: weights must be a run with an encoder, or a .safetensors, .pt or .pth file")
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """Adapt a first convolution's weight to another number of channels.
+    """Adapt a first convolution's weight to a different number of channels.
 
     The response to a grey image stays the same. For fewer channels, each gets an equal share of the sum. For more
     channels, the filters are repeated in turn and divided by the number of their copies.
@@ -113,7 +113,7 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
 def without_prefix(state: Mapping[str, Tensor], network: nn.Module) -> State:
     """Return the part of a state dict that belongs to a network, without its prefix.
 
-    The checkpoint of another training program may hold a backbone's weights as `backbone.conv1.weight` or
+    The checkpoint of a different training program may hold a backbone's weights as `backbone.conv1.weight` or
     `module.encoder_q.conv1.weight`, next to other tensors. The shortest prefix that fits is used.
     """
     first = next(iter(network.state_dict()))
@@ -157,7 +157,7 @@ def load_state(
     wrong = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
     problems = [f"{n} is {_shape(state[n])} where {_shape(wanted[n])} is needed" for n in wrong]
     problems += [f"{n} {_shape(wanted[n])} is missing" for n in missing]
-    problems += [f"{n} {_shape(state[n])} has no place" for n in surplus]
+    problems += [f"{n} {_shape(state[n])} is not in the network" for n in surplus]
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise LenskitError(f"the weights of {source} do not fit: {'; '.join(problems[:_SHOWN])}{more}")
@@ -167,7 +167,7 @@ def load_state(
 def _adapted(weight: Tensor, wanted: Tensor, channels: int) -> Tensor:
     """Return a weight for the wanted number of channels.
 
-    If it differs in more than the channels, it is returned unchanged, and the caller reports the difference.
+    If the weight differs in more than the channels, it is returned unchanged, and the caller reports the difference.
     """
     if weight.ndim == wanted.ndim == 4 and wanted.shape[1] == channels:
         return adapt_channels(weight, channels)

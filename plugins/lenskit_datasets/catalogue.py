@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 def read_catalogue(path: Path) -> dict[str, Array]:
     """Return the numeric columns of a CSV file with a header.
 
-    Any number of lines that begin with `#` may stand before the header.
+    Lines that begin with `#` may precede the header.
 
     Args:
         path: Path of the file. Empty entries and NaNs are unknown values.

@@ -60,11 +60,11 @@ class Challenge(Reader):
             too.
         theta_E: Conversion of the catalogue's area to theta_E: `area` is sqrt(area / pi), the radius of a circle with
             this area; `authors` is sqrt(area), 1.772 times as much, as LenSiam's authors use it.
-        factor: Factor of the pixels, which are about 1e-11; LenSiam's authors used 1e9. It matters for
+        factor: Factor that multiplies the pixels, which are about 1e-11; LenSiam's authors used 1e9. It matters for
             `input.stretch=linear` only.
         size: Height and width in pixels of the central part to use; by default the entire image.
         resample: New pixel size in arcsec, before the central part is cut out. Use the pixel size of the images that a
-            network was trained on. By default it is the largest of the bands, for all bands.
+            network was trained on. By default the largest pixel size of the bands.
     """
 
     known_bands: ClassVar[Mapping[str, Band]]
@@ -89,14 +89,16 @@ class Challenge(Reader):
         if not self._root.is_dir():
             raise UsageError(f"there is no folder {path}; this reader takes {self.accepts}")
         if not bands or len(set(bands)) < len(bands):
-            raise UsageError(f"bands names each band once, of {', '.join(self.known_bands)}, got {', '.join(bands)!r}")
+            raise UsageError(
+                f"bands must name each band once, of {', '.join(self.known_bands)}; got {', '.join(bands)!r}"
+            )
         self._bands = [self.known_bands[band] for band in bands]
         self._files, tables = self._find()
         self._ids = self._complete()
         table = self._catalogue(catalogue, tables)
         self._labels: list[Label] = self._align(table, only_lenses) if table else []
         if only_lenses and not table:
-            raise UsageError(f"only_lenses needs a catalogue, and there is none in {path}: give catalogue=FILE")
+            raise UsageError(f"only_lenses needs a catalogue, and there is none in {path}: use catalogue=FILE")
         self._values = {p.name: as_float32(values, f"{table}: {p.name}") for p, values in self._labels}
         self.parameters = [parameter for parameter, _ in self._labels]
         self.names = [str(number) for number in self._ids]
@@ -115,7 +117,7 @@ class Challenge(Reader):
         """Read images and parameters; see `Dataset.read`.
 
         Raises:
-            LenskitError: A file cannot be read, has another size than the others, or has no image.
+            LenskitError: A file cannot be read, is smaller than the others, or has no image.
         """
         images = np.empty((len(index), 1, *self.image_shape), np.float32)
         for row, lens in zip(images, index, strict=True):
@@ -186,7 +188,7 @@ class Challenge(Reader):
         return found[0] if found else None
 
     def _align(self, path: Path, only_lenses: bool) -> list[Label]:
-        """Return the labels of lenses with images; with `only_lenses` remove the others."""
+        """Return the labels of images; with `only_lenses` remove images of non-lenses."""
         table = read_catalogue(path)
         row_of = {int(number): row for row, number in enumerate(table["ID"])}
         rows = np.array([row_of.get(number, -1) for number in self._ids])
@@ -241,7 +243,7 @@ class Challenge(Reader):
         length = self._length(band, file, pixels.shape)
         if length < size:
             raise LenskitError(
-                f"{file} has {by(pixels.shape)} pixels, others have more: use size={length}, or remove it"
+                f"{file} has {by(pixels.shape)} pixels, fewer than others: use size={length}, or remove it"
             )
         ratio = self._ratio(band)
         used = seen(pixels.shape, ratio, size)

@@ -78,7 +78,7 @@ class DeepLenseNpy(ImageFiles):
     def shape_of(self, file: Path) -> tuple[int, int, int, int]:
         """Return images, channels, height and width of a file; see `ImageFiles`.
 
-        Pickled pairs have no header. So of all pairs with the same length in bytes, only the first is read.
+        Pickled pairs have no header. Pairs with the same length in bytes have the same shape, so only one is read.
         """
         if not has_ending(file, ARRAYS):
             return (1, *picture_shape(file))
@@ -114,7 +114,7 @@ class DeepLenseNpy(ImageFiles):
         return array.reshape(-1, channels, *array.shape[-2:])
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """Return parameters; read files with a mass once, and no others.
+        """Return parameters; read only files with a mass, and each of them once.
 
         See `Dataset.read_parameters`.
         """

@@ -21,7 +21,7 @@ FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.e
 
 @contextmanager
 def opened(file: str | Path, **options: Any) -> Iterator[fits.HDUList]:
-    """Open a FITS file; turn its faults into errors with its name.
+    """Open a FITS file; convert exceptions to errors that name the file.
 
     Integers are scaled as signed integers: only then does astropy convert undefined pixels (BLANK) to NaN. `pixels_of`
     reads integers of 64 bits.
@@ -67,7 +67,7 @@ def holds_image(hdu: Any) -> bool:
 
 
 def select_image(file: str | Path, hdus: fits.HDUList, name: int | str | None = None) -> Any:
-    """Return the HDU with a number or name, or the first with an image.
+    """Return the HDU with this number or name, or the first HDU with an image.
 
     Raises:
         UsageError: There is no such HDU, or it has no image.

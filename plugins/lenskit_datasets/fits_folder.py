@@ -76,13 +76,13 @@ class FitsFolder(Reader):
             have the same size.
         labels: CSV file with labels. Its first column is the name of the lens, its numeric columns are parameters. By
             default `labels.csv` in the folder, if there is one.
-        columns: Columns of parameters that have other names in the table, such as `{theta_E = "b_SIE"}`. A column whose
-            name begins with `theta_E_` is found without this. It is converted to arcsec if its name ends in another
-            unit of angles.
+        columns: Columns of parameters that have different names in the table, such as `{theta_E = "b_SIE"}`. A column
+            whose name begins with `theta_E_` is found without this option. It is converted to arcsec if its name ends
+            in a different unit of angles.
         noise: Name of the noise map in the folder of each image; empty to ignore noise maps. An image without a noise
             map has no mask.
         mask_above: Pixels with noise of at least this value, or NaN, are masked.
-        hdu: Number or name of the extension with the image. By default the first with an image.
+        hdu: Number or name of the extension with the image. By default the first extension with an image.
         pixel_scale: Size of a pixel in arcsec, for all images. By default it is read from each file's coordinates, if
             there are any.
         resample: New pixel size in arcsec, before the central part is cut out. Use the pixel size of the images that a
@@ -145,7 +145,7 @@ class FitsFolder(Reader):
         """Read images and parameters; see `Dataset.read`.
 
         Raises:
-            LenskitError: A file cannot be read, or it has no image because all good pixels are equal or none is good.
+            LenskitError: A file cannot be read, or has no image: all good pixels are equal, or no pixel is good.
         """
         images = np.stack([self._image(int(i)) for i in index]) if len(index) else np.zeros((0, *self.image_shape))
         return torch.from_numpy(images[:, None].astype(np.float32, copy=False)), self.read_parameters(index)
@@ -178,7 +178,7 @@ class FitsFolder(Reader):
         return files
 
     def _elsewhere(self) -> str:
-        """Return where FITS files are instead, or the accepted paths if there are none."""
+        """Return where FITS files are in subfolders; without any, the accepted paths."""
         deeper = [file for file in look_through(self._root, DEPTH).ending(FITS) if not self._is_noise(file)]
         if not deeper:
             return f"fits-folder takes {self.accepts}"
@@ -217,7 +217,7 @@ class FitsFolder(Reader):
         for file, (_, *area), (scale, why) in zip(self._files, shapes, stated, strict=True):
             if scale is None:
                 raise UsageError(
-                    f"{file} does not give the size of its pixels{f': {why}' if why else ''}: to resample, use "
+                    f"{file} does not state its pixel size{f': {why}' if why else ''}: to resample, use "
                     "pixel_scale=ARCSEC"
                 )
             check_resampled(file, area, scale, resample)
@@ -225,14 +225,14 @@ class FitsFolder(Reader):
         return ratios
 
     def _tell_of_unknown(self, stated: Sequence[tuple[float | None, str]]) -> None:
-        """Warn, in one line, if only some files give a pixel size, or a header is unclear."""
+        """Warn in one line if only some files state a pixel size, or a header is unclear."""
         unknown = [
             (file, why or NOT_GIVEN) for file, (scale, why) in zip(self._files, stated, strict=True) if scale is None
         ]
         if any(why for _, why in stated) or 0 < len(unknown) < len(stated):
             file, self.pixel_scale_unclear = min(unknown, key=lambda each: each[1] == NOT_GIVEN)
             log.warning(
-                "%s: the pixel scale is unknown for %d of %d images, such as %s: %s; give pixel_scale, in arcsec",
+                "%s: the pixel scale is unknown for %d of %d images, such as %s: %s; set pixel_scale, in arcsec",
                 self._root, len(unknown), len(stated), file.name, self.pixel_scale_unclear,
             )  # fmt: skip
 

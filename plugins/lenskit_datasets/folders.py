@@ -31,14 +31,14 @@ _NOT_DATA = ("__MACOSX", "__pycache__")
 
 
 def has_ending(file: str | Path, endings: Sequence[str] = FITS) -> bool:
-    """Whether a file name ends in one of some endings, in upper or lower case."""
+    """Whether a file name has one of these endings, in upper or lower case."""
     return os.path.basename(file).lower().endswith(tuple(endings))
 
 
 def stem(name: str, endings: Sequence[str] = FITS) -> str:
     """Return a file name without its ending, in upper or lower case.
 
-    The ending is one of a FITS file, or one of the given endings.
+    The default endings are those of FITS files.
     """
     return next((name[: -len(ending)] for ending in endings if name.lower().endswith(ending)), name)
 
@@ -64,7 +64,7 @@ class Found:
     """Links to folders that were already searched, or that contain the link."""
 
     def ending(self, endings: Sequence[str]) -> list[Path]:
-        """Return the files that end in one of some endings, in upper or lower case."""
+        """Return the files that have one of these endings, in upper or lower case."""
         return [file for file in self.files if has_ending(file, endings)]
 
     def tell(self, root: Path) -> None:
@@ -119,7 +119,7 @@ def look_through(root: Path, depth: int | None = None) -> Found:
 def kinds_in(root: Path) -> set[tuple[str, ...]]:
     """Return the kinds of data files in a folder and its subfolders.
 
-    They are some of `FITS`, `PICTURES` and `ARRAYS`.
+    Kinds are `FITS`, `PICTURES` and `ARRAYS`.
     """
     endings = {match[0].lower() for file in each_file(root, 1) if (match := _ENDING.search(file))}
     return {kind for kind in (FITS, PICTURES, ARRAYS) if not endings.isdisjoint(kind)}
@@ -131,7 +131,7 @@ def each_file(root: Path, depth: int | None, found: Found | None = None) -> Iter
     # A link to a parent of the root is not followed.
     place = os.path.realpath(root)
     seen = set(map(str, Path(place).parents))
-    # Linked folders come last, so that a file gets its own path if it has one.
+    # Linked folders come last, so that a file is listed with a path without links if there is one.
     folders, linked = [(str(root), 0)], list[tuple[str, int]]()
     while folders or linked:
         folder, level = folders.pop() if folders else linked.pop(0)
@@ -161,7 +161,7 @@ def each_file(root: Path, depth: int | None, found: Found | None = None) -> Iter
 
 
 def matching(root: Path, pattern: str) -> Found:
-    """Find the files of a pattern in a folder.
+    """Find the files in a folder that match a pattern.
 
     Hidden files are found only if a part of the pattern begins with a dot.
 

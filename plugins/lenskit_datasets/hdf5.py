@@ -29,10 +29,10 @@ FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 class Hdf5(Reader):
     """Lens images in an HDF5 file, from `lenskit simulate --format hdf5` or elsewhere.
 
-    A file of lenskit needs no options. In another file the images are one data set with axes (lens, height, width),
+    A file of lenskit needs no options. In other files the images are one data set with axes (lens, height, width),
     (lens, channel, height, width) or (lens, view, channel, height, width). Each parameter is a data set with one number
     for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`), or else the unit in its
-    name. `theta_E` is converted to arcsec; without a unit it is taken to be in arcsec. A data set with the attribute
+    name. `theta_E` is converted to arcsec; the default unit is arcsec. A data set with the attribute
     `identity` holds identity numbers. Texts and enumerations are class labels; an empty text, or a number without a
     class, is unknown. Whole numbers that float32 cannot hold are left out, unless they are identities.
 
@@ -44,7 +44,7 @@ class Hdf5(Reader):
             three to five axes.
         labels: Names of the data sets of parameters. By default all in the group of the images with one number or text
             for each lens.
-        columns: Data sets of parameters that have other names in the file, such as `{theta_E = "b_SIE"}`.
+        columns: Data sets of parameters that have different names in the file, such as `{theta_E = "b_SIE"}`.
         channels_last: Whether the last axis is the channel: (lens, height, width, channel).
         views: Whether the second of four axes is the view and not the channel: (lens, view, height, width).
         shared: Parameter groups that the stored views of a lens share. Parameters that differ between views belong to
@@ -138,7 +138,7 @@ class Hdf5(Reader):
         self._labels = [Label(coordinate_name(parameter), parameter) for parameter in plan.parameters]
 
     def _look(self, file: Any, images: str | None, size: int | None, shared: frozenset[str]) -> None:
-        """Take the name, shape and type of the images from the file."""
+        """Read the name, shape and type of the images from the file."""
         self._images = images or _only_images(self._path, file)
         if not is_there(file, self._images):
             raise UsageError(f"{self._path} has no data set {self._images}; it has {told(file)}")
@@ -192,7 +192,7 @@ class Hdf5(Reader):
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
-        """Open the file for reading; turn its faults into errors with its name."""
+        """Open the file for reading; convert exceptions to errors that name the file."""
         import h5py
 
         try:
@@ -218,7 +218,7 @@ def _axes(shape: Sequence[int], channels_last: bool, of_views: bool) -> tuple[in
 
 
 def _only_images(path: Path, file: Any) -> str:
-    """Return the name of the data set of images, if none was given."""
+    """Return the default name of the data set of images."""
     if is_there(file, IMAGES) and is_dataset(hdf5_item(file, IMAGES)):
         return IMAGES
     names: list[str] = []

@@ -73,7 +73,7 @@ def _read(data: Any, name: str, convert: Callable[[Any], T], right: str) -> T | 
 
 
 def _one(value: Any) -> Any:
-    """Return a scalar, also if it is an array of one element, as MATLAB stores it."""
+    """Return a scalar; MATLAB stores scalars as arrays of one element."""
     return value.item() if isinstance(value, np.ndarray | np.generic) else value
 
 

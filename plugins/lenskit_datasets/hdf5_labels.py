@@ -68,7 +68,7 @@ class Labels:
 
         Args:
             labels: Names of data sets: full names, or names within the group of the images.
-            columns: Data sets of parameters that have other names in the file.
+            columns: Data sets of parameters that have different names in the file.
 
         Raises:
             UsageError: A named data set is missing, or is not a label.
@@ -76,13 +76,13 @@ class Labels:
         """
         named = {name.rpartition("/")[2]: self._beside(name) for name in labels or ()}
         if len(named) < len(labels or ()):
-            raise UsageError(f"two of the labels {', '.join(labels or ())} have one name: rename one with columns")
+            raise UsageError(f"two of the labels {', '.join(labels or ())} have the same name: rename one with columns")
         named |= {name: self._beside(column) for name, column in columns.items()}
         for name, full in named.items():
             if not is_there(self._file, full):
                 raise UsageError(f"{self._path} has no data set {full} for {name}; it has {told(self._file)}")
             if why := self._why_not(full):
-                raise UsageError(f"{self._path}: {full} is no label: it {why}")
+                raise UsageError(f"{self._path}: {full} is not a label: it {why}")
         chosen = self._unnamed(set(columns.values())) | named if labels is None else named
         if "theta_E" not in chosen and len(similar := theta_E_columns(chosen)) == 1:
             chosen = {"theta_E" if name == similar[0] else name: full for name, full in chosen.items()}
@@ -124,7 +124,7 @@ class Labels:
         return f"; use views=true if {images.name.strip('/')} has {images.shape[1]} views rather than channels" * view
 
     def _beside(self, name: str) -> str:
-        """Return the full name of a data set, given by it or within the images' group."""
+        """Return the full name of a data set from its name in the images' group."""
         beside = f"{self._images.parent.name.strip('/')}/{name}".strip("/")
         return beside if is_there(self._file, beside) else name
 
@@ -136,7 +136,7 @@ class Labels:
         """Return why a data set is not a label, as text that follows its name; else empty."""
         data = hdf5_item(self._file, full)
         if not self._may_be_label(data):
-            return f"has not a number, or a text, for each of {self._shapes[0][0]} lenses"
+            return f"does not have one number or text for each of {self._shapes[0][0]} lenses"
         check_bytes(self._path, data.size * data.dtype.itemsize, full)
         if _is_text(data):
             try:
@@ -170,7 +170,7 @@ class Labels:
 
 
 def is_there(file: Any, name: str) -> bool:
-    """Whether a file has an item of a name, also if this is a link to another file."""
+    """Whether a file has an item with this name, or a link to a different file."""
     try:
         hdf5_item(file, name)
     except KeyError:
@@ -214,7 +214,7 @@ def _texts(data: Any) -> NDArray[np.str_]:
 def _classes(data: Any, named: tuple[str, ...]) -> tuple[str, ...]:
     """Return the class names of a label.
 
-    An enumeration lists them by number, texts are sorted by name, and numbers have them as an attribute.
+    Names of an enumeration are in the order of their numbers, texts are sorted, and numbers have names in an attribute.
     """
     import h5py
 

@@ -40,7 +40,7 @@ class ImageFiles(Reader):
             by name.
         labels: CSV file with labels. Its first column is the name of the image, its numeric columns are parameters. By
             default `labels.csv` in the folder, if there is one.
-        columns: Columns of parameters that have other names in the table, such as `{theta_E = "b_SIE"}`.
+        columns: Columns of parameters that have different names in the table, such as `{theta_E = "b_SIE"}`.
     """
 
     endings: ClassVar[tuple[str, ...]]
@@ -85,9 +85,7 @@ class ImageFiles(Reader):
 
     @abstractmethod
     def shape_of(self, file: Path) -> tuple[int, int, int, int]:
-        """Return the number of images of a file, channels, height and width.
-
-        They are read from the header.
+        """Return the number of images, channels, height and width from a file's header.
 
         Raises:
             Exception: Of any type, if the file cannot be read.
@@ -161,7 +159,7 @@ class ImageFiles(Reader):
         return stem(relative.as_posix(), self.endings)
 
     def _named(self) -> list[str]:
-        """Return a name for each image: its file's, with a number if the file has several."""
+        """Return a name per image: the file's, with a number if it has several images."""
         names = [self._name(file) for file in self._files]
         check_names(self._root, names)
         if (self._counts == 1).all():
@@ -186,10 +184,12 @@ class ImageFiles(Reader):
             if name not in there:
                 raise UsageError(f"there is no class {name!r} in {self._root}; it has {', '.join(there) or 'none'}")
         if len(set(classes)) < len(classes):
-            raise UsageError(f"classes name one twice: {', '.join(classes)}")
+            raise UsageError(f"classes must name each class once; got {', '.join(classes)}")
 
     def _check_level(self) -> None:
-        """Check that the level of the classes is clear; in train/ring/a.png it may not be.
+        """Check that only one level of folders or files can be the classes.
+
+        In train/ring/a.png, for example, the class could be `train` or `ring`.
 
         Raises:
             UsageError: Two levels of folders, or folders and files of many images, could be the classes. A pattern
@@ -235,7 +235,7 @@ class ImageFiles(Reader):
         return list(parameters), values
 
     def _sound(self, read: Any, file: Path) -> Any:
-        """Return `read(file)`; turn its exceptions into errors with the file's name."""
+        """Return `read(file)`; convert exceptions to errors that name the file."""
         try:
             return read(file)
         except LenskitError:

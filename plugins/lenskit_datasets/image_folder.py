@@ -73,7 +73,7 @@ def load_array(file: Path) -> NDArray[Any]:
     """Return an array of real numbers, mapped into memory.
 
     Raises:
-        UsageError: The file contains anything else.
+        UsageError: The file does not contain real numbers.
         Exception: Of any type, if the file is damaged.
     """
     try:

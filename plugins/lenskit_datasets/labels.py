@@ -76,9 +76,9 @@ def read_labels(
     Args:
         path: Path of the file.
         names: Names of n lenses.
-        columns: Columns of parameters that have other names in the table. Without an entry here, `theta_E` is the
+        columns: Columns of parameters that have different names in the table. Without an entry here, `theta_E` is the
             column `theta_E`, or else the only column whose name begins with `theta_E_`. It is converted to arcsec if
-            the column's name contains another unit of angles.
+            the column's name contains a different unit of angles.
         endings: Endings of the image files, in lower case.
 
     Returns:
@@ -120,7 +120,7 @@ def with_theta_E(path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         path: Path of the file, for messages.
-        chosen: The columns so far.
+        chosen: Column of each parameter.
 
     Raises:
         UsageError: Several columns may be `theta_E`.
@@ -139,7 +139,7 @@ def labelled(name: str, column: str, unit: str = "") -> tuple[Parameter, float]:
     Args:
         name: Name of the parameter.
         column: Name of the column, which may contain its unit.
-        unit: Unit, if it is known from elsewhere.
+        unit: Unit, if it is known from a different source.
 
     Raises:
         UsageError: The parameter is `theta_E`, and the column's name has a unit that is not an angle.
@@ -169,7 +169,7 @@ def as_float32(values: NDArray[np.floating], name: str) -> NDArray[np.float32]:
 
 
 def _numbers(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, NDArray[np.float64]]:
-    """Return the numeric columns after the first; warn about the others in one line."""
+    """Return the numeric columns after the first; warn about the remaining columns."""
     columns: dict[str, NDArray[np.float64]] = {}
     other, long = [], []
     for name, cells in zip(header, zip(*rows, strict=True), strict=False):

@@ -64,7 +64,7 @@ class LensChallenge1(Challenge):
                 )
             bands = ["R", "I", "G", "U"] if ground else ["VIS"]
         if len({self.known_bands[band].pixel_scale for band in bands}) > 1:
-            raise UsageError("VIS is from space, R, I, G and U are from the ground, of other lenses: use one of both")
+            raise UsageError("VIS is from space, R, I, G and U are from the ground, of different lenses: use one kind")
         super().__init__(path, bands, blank=blank, **options)
 
     @classmethod

@@ -46,8 +46,8 @@ class LensChallenge2(Challenge):
     lenses without an image in every band, are left out. Images without a row have no labels. Messages give the numbers.
 
     Args:
-        bands: Bands that become channels, in this order: VIS, H, J, Y. VIS is resampled to the pixels of the others, if
-            there are any.
+        bands: Bands that become channels, in this order: VIS, H, J, Y. VIS is resampled to the pixel size of the other
+            bands, if any.
         columns: Further columns of the catalogue to use as parameters, such as `halo_mass`. Their units are not
             documented and stay empty.
     """

@@ -69,11 +69,11 @@ class LensiamFits(Reader):
         path: Folder, or one file.
         size: Height and width in pixels of the central part to use; by default the entire image.
         keys: Header keys that are parameters, if there is no `simulation.json`. By default those of LenSiam's eight
-            that any of the searched headers has.
+            parameters that occur in a searched header.
         pixel_scale: Size of a pixel in arcsec, if there is no `simulation.json`. LenSiam's pairs have 0.05.
     """
 
-    accepts = "a folder of pairs, each a FITS file (y, x, view), as LenSiam's or of `lenskit simulate --format fits`"
+    accepts = "a folder of pairs, each a FITS file (y, x, view), from LenSiam or `lenskit simulate --format fits`"
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class LensiamFits(Reader):
         self._root, self._size, self.pixel_scale = Path(path), size, pixel_scale
         if (self._root / CARD).is_file():
             if keys is not None or pixel_scale is not None:
-                raise UsageError(f"{self._root / CARD} has all the facts: leave out keys and pixel_scale")
+                raise UsageError(f"{self._root / CARD} defines everything: remove keys and pixel_scale")
             self._follow_plan(size)
         else:
             self._files = self._find()
@@ -121,7 +121,7 @@ class LensiamFits(Reader):
         """Read images and parameters; see `Dataset.read`.
 
         Raises:
-            LenskitError: A file is missing or damaged, has another shape than the first, or has no image.
+            LenskitError: A file is missing or damaged, differs in shape from the first, or has no image.
         """
         images = np.empty((len(index), self.views, *self.image_shape), np.float32)
         for place, number in enumerate(index):
@@ -150,7 +150,7 @@ class LensiamFits(Reader):
             yield CARD, self.unfinished
 
     def _follow_plan(self, size: int | None) -> None:
-        """Take the description of the files from `simulation.json`; find missing files."""
+        """Read the description of the files from `simulation.json`; find missing files."""
         store = FitsFormat(self._root)
         attributes = store.attributes()
         plan = Plan.from_attributes(attributes)
@@ -178,7 +178,7 @@ class LensiamFits(Reader):
         return files
 
     def _look_at_first(self, size: int | None, keys: list[str] | None) -> None:
-        """Take the shape from the first header, and the parameters from several headers."""
+        """Read the shape from the first header, and the parameters from several headers."""
         file = self._files[0]
         header = self._sound(_header, file)
         if not _holds_views(header):
@@ -252,7 +252,7 @@ class LensiamFits(Reader):
         return header, np.moveaxis(data.reshape(*self._stored_shape, views), -1, 0)
 
     def _sound(self, read: Any, file: Path) -> Any:
-        """Return `read(file)`; turn its exceptions into errors with the file's name."""
+        """Return `read(file)`; convert exceptions to errors that name the file."""
         try:
             with quiet_fits():
                 return read(file)

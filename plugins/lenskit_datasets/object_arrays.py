@@ -2,7 +2,7 @@
 
 `np.save` pickles arrays of Python objects, and a pickle can call any function. Here the pickle becomes a tree of
 records: each record has the name of a function of numpy and its arguments, and the function is not called. Arrays and
-numbers are then made from the bytes in the records, so that they need no more memory than the length of the file.
+numbers are then created from the bytes in the records, so that they need no more memory than the length of the file.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_pair(file: Path) -> tuple[NDArray[Any], float]:
         The image (H, W) of real numbers, read-only, and the number.
 
     Raises:
-        UsageError: The file has anything else; nothing in it is executed.
+        UsageError: The file has any other content, which is not executed.
         Exception: Of any type, if the file is damaged.
     """
     with open(file, "rb") as stream:
@@ -149,7 +149,7 @@ class _Function:
 
 
 class _Records(pickle.Unpickler):
-    """Unpickler that makes records."""
+    """Unpickler that records calls of functions instead of calling them."""
 
     def __init__(self, file: Path, data: bytes) -> None:
         super().__init__(BytesIO(data))

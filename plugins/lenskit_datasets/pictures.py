@@ -27,7 +27,7 @@ CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P":
 DEFLATE = (8, 32946)
 """TIFF's numbers of compression by zlib."""
 SMALL = 2**16
-"""Compressed bytes that need no check: zlib expands at most 1032 times."""
+"""Number of compressed bytes up to which a strip is not checked: zlib expands at most 1032 times."""
 _LOCK = Lock()
 """Lock while Pillow's limit is off, which all threads share."""
 

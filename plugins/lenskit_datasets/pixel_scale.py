@@ -73,10 +73,10 @@ def stated_scale(header: Mapping[str, Any], keys_first: bool = False) -> float |
 
 
 def scale_in(hdus: Iterable[Any], hdu: Any, keys_first: bool = False) -> float | None:
-    """Return the pixel size of an HDU in arcsec, from its header or another HDU's.
+    """Return the pixel size of an HDU in arcsec, from its header or a second HDU.
 
     Args:
-        hdus: All HDUs of the file. Another HDU counts if it has no pixels, such as a primary HDU with coordinates, or
+        hdus: All HDUs of the file. A second HDU counts if it has no pixels, such as a primary HDU with coordinates, or
             if it has the same size, such as a weight map.
         hdu: HDU with the pixels.
         keys_first: See `stated_scale`.
@@ -128,7 +128,7 @@ def _card(header: Mapping[str, Any], key: str) -> Any:
     """Return the value of a key; None if it is missing.
 
     Raises:
-        Unclear: The card cannot be read, or is repeated with another value.
+        Unclear: The card cannot be read, or is repeated with a different value.
     """
     try:
         if isinstance(header, Header) and (contradiction := repeated(header, [key])):
@@ -183,7 +183,7 @@ def _scale(values: tuple[Any, ...]) -> float | None:
 
 
 def common_scale(scales: Sequence[float | None], names: Sequence[object]) -> float | None:
-    """Return the pixel scale of all images; None if it is unknown for one.
+    """Return the pixel scale of all images; None if it is unknown for any image.
 
     Raises:
         UsageError: Two scales differ by more than 2 %.
@@ -222,13 +222,13 @@ def check_resampled(name: object, area: Sequence[int], scale: float, new: float)
 def resampled_length(length: int, ratio: float) -> int:
     """Return how many new pixels fit into `length` old pixels.
 
-    An old pixel is `ratio` times as large as a new one.
+    An old pixel is `ratio` times as large as a new pixel.
     """
     return max(int(length * ratio + 1e-6), 1)
 
 
 def regrid(image: NDArray[np.float32], ratio: float, size: int) -> NDArray[np.float32]:
-    """Return the centre of an image, resampled to pixels of another size.
+    """Return the centre of an image, resampled to pixels of a different size.
 
     The centre stays the same. Each new pixel is a weighted mean of old pixels. The weights are a triangle with a width
     of two of the larger pixels. For smaller new pixels this is bilinear interpolation; for larger ones it prevents
@@ -236,7 +236,7 @@ def regrid(image: NDArray[np.float32], ratio: float, size: int) -> NDArray[np.fl
 
     Args:
         image: (..., height, width).
-        ratio: Size of an old pixel divided by that of a new one.
+        ratio: Size of an old pixel divided by the size of a new pixel.
         size: Height and width of the result, in new pixels.
     """
     if abs(ratio - 1) < 1e-6:
@@ -246,7 +246,7 @@ def regrid(image: NDArray[np.float32], ratio: float, size: int) -> NDArray[np.fl
 
 
 def seen(area: Sequence[int], ratio: float, size: int) -> tuple[slice, slice]:
-    """Return the part of an image that `regrid` uses, to a pixel."""
+    """Return the rows and columns of an image that `regrid` uses, within a pixel."""
     return middle(area, min(ceil(size / ratio), *area))
 
 

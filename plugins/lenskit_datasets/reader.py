@@ -44,7 +44,7 @@ class Reader(Dataset):
         Args:
             image: (..., height, width), of any real type and byte order.
             name: Name of the image in messages.
-            lens: Name of its lens.
+            lens: Name of the lens.
             size: Height and width of the central part in pixels. By default the entire image.
 
         Returns:

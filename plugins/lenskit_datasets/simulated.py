@@ -1,4 +1,4 @@
-"""Base of readers of simulated pairs: the description in their plan."""
+"""Description of simulated pairs, copied from their plan to a reader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def follow_plan(dataset: Dataset, plan: Plan, size: int | None = None) -> None:
     Chunks are the same in every format, so that the order of the lenses in training is the same too.
 
     Args:
-        dataset: Reader to describe.
+        dataset: Reader that receives the description.
         plan: Plan of the simulation.
         size: Height and width of the central part of each image; by default the entire image.
 
@@ -33,7 +33,7 @@ def follow_plan(dataset: Dataset, plan: Plan, size: int | None = None) -> None:
 
 
 class Numbered(Sequence[str]):
-    """Names of lenses that are their numbers, made on demand.
+    """Names of lenses that equal their numbers, created on demand.
 
     Args:
         count: Number of lenses.

@@ -45,7 +45,7 @@ class ZarrStore(Reader):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """Read images and parameters; see `Dataset.read`.
 
-        Chunks are read as a whole, so that adjacent lenses are best read together.
+        Chunks are read as a whole, so reading adjacent lenses together is fastest.
 
         Raises:
             LenskitError: A chunk is missing or damaged, or the store is incomplete.
@@ -59,7 +59,7 @@ class ZarrStore(Reader):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         """Read images into a tensor; see `Dataset.read_into`.
 
-        Whole chunks of float32 are read from their files without another copy.
+        Whole chunks of float32 are read from their files without an additional copy.
         """
         chunks = self._whole_chunks(index)
         if not chunks or images.shape[1] != self.views or self.stored_as != "float32":
@@ -104,6 +104,6 @@ class ZarrStore(Reader):
     def check(self) -> Iterator[tuple[str, str]]:
         """Check the chunks and the parameters; see `Dataset.check`.
 
-        Simulated images have undefined pixels only if `blank` is given; then the images are read too.
+        Simulated images have undefined pixels only with the option `blank`; then the images are read too.
         """
         return chain(self.store.check(), super().check()) if len(self._blank) else self.store.check()

@@ -1,4 +1,4 @@
-"""LenSiam's lens-fixed pairs, and control pairs that share other parameters.
+"""LenSiam's lens-fixed pairs, and control pairs that share different parameters.
 
 A network learns the information that both images of a pair share. A representation of source-fixed pairs should
 describe the source and not the lens. A representation of instrument-only pairs should describe neither. Images are not
@@ -28,8 +28,8 @@ class LensFixed(Renderings):
     """Two images of the same lens with different sources, lens light, PSFs and noise.
 
     In LenSiam (https://openreview.net/forum?id=xww53DuKJO) the parameters of the lens's mass are the group `lens`. Both
-    images share this group, and all other groups are drawn separately for each image. Images are not augmented: a crop
-    would change the Einstein radius, which the network has to learn.
+    images share this group, and all other groups are sampled separately for each image. Images are not augmented: a
+    crop would change the Einstein radius, which the network has to learn.
     """
 
     shared_groups = frozenset({"lens"})
@@ -39,8 +39,8 @@ class SourceFixed(Renderings):
     """Two images of the same source behind different lenses: a control experiment.
 
     Lens, lens light, PSF and noise differ. Both images share the group `source`: the source's shape and position. A
-    simulator may place the source relative to the lens. `hst` does, and moves it where the lens would not magnify it
-    enough. Its position on the sky is then not shared.
+    simulator may place the source relative to the lens. `hst` does, and moves the source if the lens would not magnify
+    it enough. The position of the source on the sky is then not shared.
     """
 
     shared_groups = frozenset({"source"})
@@ -50,8 +50,8 @@ class InstrumentOnly(Renderings):
     """Two images that share only the instrument: a control experiment.
 
     Both images share the group `instrument`. For `hst` it holds the PSF, the noise level and the level of a background
-    gradient. Lens, source and lens light are drawn separately for each image. Pixel noise and cosmic rays are not
-    parameters and differ between the images: a network would learn nothing but to recognize the same noise pattern.
+    gradient. Lens, source and lens light are sampled separately for each image. Pixel noise and cosmic rays are not
+    parameters and differ between the images: otherwise a network would only learn to recognize the noise pattern.
     """
 
     shared_groups = frozenset({"instrument"})
@@ -60,10 +60,10 @@ class InstrumentOnly(Renderings):
 class LensFixedDihedral(LensFixed):
     """Two images of the same lens, rotated by multiples of 90 degrees and mirrored.
 
-    With `alike` (the default) both images still show one lens, and each stored lens gives eight. With `independently`
-    the images share the lens except for its orientation. The network then learns theta_E, gamma and |e|, but not the
-    directions of the ellipticity, shear and centre. The recorded parameters change with the image. The strategy
-    `lens-fixed+dihedral` does the same with other defaults; see `dihedral`.
+    With `alike` (the default) both images still show the same lens, and each stored lens gives eight orientations. With
+    `independently` the images share the lens except for its orientation. The network then learns theta_E, gamma and
+    |e|, but not the directions of the ellipticity, shear and centre. The recorded parameters are transformed with the
+    image. The strategy `lens-fixed+dihedral` does the same with different defaults; see `dihedral`.
 
     Args:
         turn: Whether the images are rotated: both by the same multiple of 90 degrees, independently, or not at all.

@@ -29,7 +29,7 @@ from lenskit_lensing.scenes.lens_light import lens_flux, total_light
 
 @dataclass(frozen=True)
 class LensSystem:
-    """One lens and one source, as `deflection` and `surface_brightness` take them.
+    """One lens and one source, in the format of `deflection` and `surface_brightness`.
 
     Attributes:
         lens: Mass profiles.
@@ -55,8 +55,9 @@ def from_scene(
 ) -> LensSystem:
     """Return the lens system of one scene of the simulator `hst`.
 
-    The `amp` of the lens light is 1, because its brightness relative to the arc is defined by images, after the PSF.
-    Neighbours follow it. Redshifts are those of the scene if it has any, else the defaults of `LensSystem`.
+    The `amp` of the lens light is 1, because the simulator sets the ratio of lens light to arc in the image, after the
+    PSF. Neighbours are scaled with the lens light. Redshifts come from the scene if it has them, else from the defaults
+    of `LensSystem`.
 
     Args:
         scene: The entries of the scene, (n,) each.
@@ -70,8 +71,8 @@ def from_scene(
     """
     if "light_twist" in scene:
         raise UsageError(
-            f"scene {row} has twisted or boxy isophotes, which COOLEST does not describe; 0 is right for the options "
-            "light_twist, light_m3 and light_m4"
+            f"scene {row} has twisted or boxy isophotes, which COOLEST does not describe; set the options light_twist, "
+            "light_m3 and light_m4 to 0"
         )
 
     def take(prefix: str, names: Mapping[str, str]) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def from_scene(
             source.append(("CORE_SERSIC", take(galaxy, amp | sersic | {"Rb": "Rb", "gamma": "core_slope"})))
             continue
         if stamps is None:
-            raise UsageError(f"scene {row} has the image of a real galaxy as its source, and no stamps were given")
+            raise UsageError(f"the source of scene {row} is the image of a real galaxy; pass the images as stamps=...")
         stamp = take(galaxy, amp | center | {"scale": "stamp_scale", "phi_G": "angle", "mirror": "mirror"})
         source.append(("INTERPOL", stamp | {"image": stamps[int(scene[f"{galaxy}stamp"][row])]}))
     lens_light = [("SERSIC_ELLIPSE", {"amp": 1.0} | take("light_", sersic))]
@@ -128,28 +129,29 @@ def to_coolest(
     psf: Any = None,
     drop_cores: bool = False,
 ) -> None:
-    """Write a template, and FITS files of the given images in the same folder.
+    """Write a template and, in the same folder, FITS files of the images.
 
     Without images the template has only the grid, and readers need `check_external_files=False`.
 
     Args:
-        system: The lens system: EPL, SIE, SIS, SHEAR and CONVERGENCE, SERSIC and SERSIC_ELLIPSE.
+        system: Lens system of EPL, SIE, SIS, SHEAR and CONVERGENCE mass, and SERSIC and SERSIC_ELLIPSE light.
         path: Path of the template, ending in .json.
         image: The image, (rows, columns).
         noise_map: Standard deviation of the noise of each pixel, (rows, columns).
         psf: The PSF at the pixel scale of the image, (size, size).
-        drop_cores: Whether to write core-Sersic profiles, which COOLEST does not have, as the Sersic profiles that are
-            equal outside the break radii.
+        drop_cores: Whether to write each core-Sersic profile, which COOLEST lacks, as the Sersic profile that equals it
+            outside the break radius.
 
     Raises:
-        UsageError: COOLEST does not have the profile, or does not allow a value.
+        UsageError: COOLEST lacks a profile or does not allow a value, or the path, the redshifts or the shape of an
+            image are invalid.
         LenskitError: The package `coolest` is not installed.
     """
     path = _template_path(path)
     if not 0 <= system.lens_redshift < system.source_redshift:
         raise UsageError(
-            f"redshifts {system.lens_redshift} of the lens and {system.source_redshift} of the source: 0 or more "
-            "for the lens and more than that for the source are right"
+            f"redshifts {system.lens_redshift} of the lens and {system.source_redshift} of the source; they "
+            "must satisfy 0 <= lens < source"
         )
     coolest = _package()
     external = [c for c in system.lens if c[0] in ("SHEAR", "CONVERGENCE")]
@@ -206,7 +208,7 @@ def from_coolest(path: str | Path) -> LensSystem:
     Galaxies at the lowest redshift are the lens, and those at the highest the source, as in lenstronomy.
 
     Raises:
-        UsageError: The file is not a template, lacks values, or has profiles or planes that lenskit does not have.
+        UsageError: The file is not a template, lacks values, or has profiles or planes that lenskit does not support.
         LenskitError: The package `coolest` is not installed.
     """
     path = _template_path(path)
@@ -223,14 +225,14 @@ def from_coolest(path: str | Path) -> LensSystem:
     redshifts = {entity.redshift for entity in entities if entity.type == "Galaxy"}
     if None in redshifts or len(redshifts) != 2:
         listed = ", ".join(map(str, redshifts)) or "none"
-        raise UsageError(f"{path} has galaxies at the redshifts {listed}: one of a lens and one of a source are right")
+        raise UsageError(f"{path} has galaxies at the redshifts {listed}; there must be two, of lens and source")
     lens_redshift, source_redshift = sorted(redshifts)
     lens: list[tuple[str, dict[str, float]]] = []
     source: list[tuple[str, dict[str, float]]] = []
     lens_light: list[tuple[str, dict[str, float]]] = []
     for entity in entities:
         is_lens = entity.redshift == lens_redshift
-        # Mass at the redshift of the source does not deflect its light. Fields may have any redshift.
+        # Mass at the redshift of the source does not deflect the light of the source. Fields may have any redshift.
         if is_lens or entity.type == "MassField":
             lens += [_read(profile, MASS, path) for profile in entity.mass_model]
         if entity.type == "Galaxy":
@@ -249,7 +251,7 @@ def from_coolest(path: str | Path) -> LensSystem:
 
 
 def _model(kind: Callable[..., Any], components: Components, drop_cores: bool) -> Any:
-    """Return COOLEST's model of components, with values."""
+    """Return a COOLEST model of these components and their values."""
     converted: list[tuple[str, str, dict[str, float]]] = []
     for name, given in components:
         if name == "CORE_SERSIC" and drop_cores:
@@ -282,11 +284,11 @@ def _numbers(name: str, given: Mapping[str, Any]) -> dict[str, float]:
 
 def _read(profile: Any, table: Mapping[str, tuple[str, Conversion]], path: Path) -> tuple[str, dict[str, float]]:
     if profile.type not in table:
-        raise UsageError(f"{path} has a {profile.type}: we have {', '.join(table)}")
+        raise UsageError(f"{path} has a profile {profile.type}; lenskit reads {', '.join(table)}")
     values = {key: parameter.point_estimate.value for key, parameter in profile.parameters.items()}
     for key, value in values.items():
         if value is None:
-            raise UsageError(f"{path} leaves {key} of its {profile.type} open: a value is needed")
+            raise UsageError(f"{path}: {key} of {profile.type} has no value; set its point estimate")
     ours, convert = table[profile.type]
     return ours, convert(values)
 
@@ -294,7 +296,7 @@ def _read(profile: Any, table: Mapping[str, tuple[str, Conversion]], path: Path)
 def _template_path(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".json" or path.stem.endswith("_pyAPI"):
-        raise UsageError(f"{path} is not the path of a template: it ends in .json, and not in _pyAPI.json")
+        raise UsageError(f"{path} is not the path of a template; it must end in .json, but not in _pyAPI.json")
     return path
 
 

@@ -71,6 +71,6 @@ LIGHT: dict[str, tuple[str, Conversion]] = {"Sersic": ("SERSIC_ELLIPSE", _sersic
 
 REASONS = {
     "CORE_SERSIC": "COOLEST has no core-Sersic profile; drop_cores=True writes the Sersic profile outside the core",
-    "INTERPOL": "COOLEST has no images that are turned or scaled",
-    "NFW": "COOLEST states a halo by its density, in a unit that it leaves open",
+    "INTERPOL": "COOLEST cannot rotate or scale an image",
+    "NFW": "COOLEST defines a halo by its density, in a unit that it does not specify",
 }

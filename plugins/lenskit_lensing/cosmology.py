@@ -5,13 +5,13 @@ cosmology = cosmology_named("Planck18")
 theta_E = cosmology.einstein_radius_sis(torch.tensor([220.0]), torch.tensor([0.5]), torch.tensor([2.0]))  # 0.87"
 ```
 
-`astropy.cosmology` gives the comoving distance on a table once for each cosmology. Between its rows a cubic
-interpolates the distance and its derivative c / H, with an error below 1e-9. All is computed in float64 and returned
-in the dtype of the redshifts. Redshifts below 0 or above `MAX_REDSHIFT` give NaN, because an error would synchronise
-a GPU.
+For each cosmology, `astropy.cosmology` computes a table of comoving distances once. Between the rows of the table, a
+cubic interpolates the distance and its derivative c / H, with an error below 1e-9. Results are computed in float64 and
+returned in the dtype of the arguments. Redshifts below 0 or above `MAX_REDSHIFT` give NaN, because raising an error
+would synchronise a GPU.
 
-Where a source is not behind its lens, Einstein radii are 0, and the critical density and masses within a given
-Einstein radius are infinite.
+If a source is not behind its lens, the Einstein radius is 0, and the critical density and the mass within an Einstein
+radius are infinite.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ G_OVER_C2 = 4.785415841587842e-20
 
 @cache
 def cosmology_named(name: str) -> Cosmology:
-    """Return the cosmology of a name, cached.
+    """Return a cosmology by name, cached.
 
     Args:
-        name: One of astropy's, such as `Planck18` or `WMAP9`, or `FlatLambdaCDM(H0, Om0)` with H0 in km/s/Mpc.
+        name: A cosmology of astropy, such as `Planck18` or `WMAP9`, or `FlatLambdaCDM(H0, Om0)` with H0 in km/s/Mpc.
 
     Raises:
-        UsageError: There is no such cosmology, or it is not flat.
+        UsageError: The cosmology is unknown or not flat.
     """
     return Cosmology(_astropy_cosmology(name))
 
@@ -81,7 +81,7 @@ class Cosmology:
         astropy_cosmology: A flat cosmology of `astropy.cosmology`.
 
     Raises:
-        UsageError: if it is not flat.
+        UsageError: The cosmology is not flat.
     """
 
     def __init__(self, astropy_cosmology: Any) -> None:
@@ -101,7 +101,7 @@ class Cosmology:
         return self._comoving(z).to(_type(z))
 
     def angular_diameter_distance(self, z: Tensor) -> Tensor:
-        """Angular-diameter distance from us in Mpc."""
+        """Angular-diameter distance from the observer in Mpc."""
         return (self._comoving(z) / (1 + z.double())).to(_type(z))
 
     def angular_diameter_distance_between(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class Cosmology:
         return (between / (1 + z_source.double())).to(_type(z_lens, z_source))
 
     def kpc_per_arcsec(self, z: Tensor) -> Tensor:
-        """Proper length in kpc that is seen as one arcsec."""
+        """Proper length in kpc that appears as one arcsec."""
         return self.angular_diameter_distance(z) * (1e3 * ARCSEC)
 
     def einstein_radius_sis(self, velocity_dispersion: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
@@ -157,9 +157,8 @@ class Cosmology:
     def critical_density(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
         """Critical surface density in solar masses per square arcsec of the lens plane.
 
-        It is c^2 / (4 pi G) D_s D_l / D_ls.
-        Convergence is surface density over this; a mass in solar masses, divided by this, is its convergence
-        integrated over square arcsec.
+        It is c^2 / (4 pi G) D_s D_l / D_ls. Surface density divided by the critical density is the convergence. A mass
+        in solar masses divided by the critical density is its convergence integrated over square arcsec.
         """
         return self._critical(z_lens, z_source).to(_type(z_lens, z_source))
 
@@ -188,7 +187,7 @@ class Cosmology:
 
 
 def _type(*arguments: Tensor) -> torch.dtype:
-    """The floating-point type of a result."""
+    """Return the floating-point dtype of a result."""
     kind = arguments[0].dtype
     for other in arguments[1:]:
         kind = torch.promote_types(kind, other.dtype)

@@ -1,4 +1,4 @@
-"""Checks of given values that replace random draws of scene parameters."""
+"""Checks of scene parameters that have a given value instead of a random one."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ def refused(
     Each item is a row number, a parameter name and a reason, as in `Simulator.refuses`.
 
     Args:
-        priors: Priors of the parameters that are drawn. The simulator is prepared for the values that these priors
-            give.
-        given: Values (n,) by parameter name; NaN where the parameter is drawn.
+        priors: Priors of the randomly sampled parameters. The simulator is prepared for the ranges of these priors.
+        given: Values (n,) by parameter name; NaN where the parameter is sampled at random.
         domains: Allowed range of each parameter.
-        left_out: Values that switch off a part of the simulator if a prior is constant and equal to them. Other given
-            values then have no effect, so they are refused.
+        left_out: For some parameters, the value that switches off a part of the simulator if the prior is constant and
+            equal to it. A different given value would then have no effect, so it is refused.
         merger_fraction: Fraction of sources that are mergers. If it is 0, merger parameters have no effect and are
             refused.
     """
@@ -50,7 +49,7 @@ def refused(
                 yield (
                     row,
                     name,
-                    f"differs from its prior, the constant {fixed}: --set simulator.{name} to another prior",
+                    f"differs from its prior, the constant {fixed}; use --set simulator.{name}=PRIOR",
                 )
         if name.startswith("merger_") and merger_fraction == 0:
             for row in _rows(values.isfinite()):
@@ -62,19 +61,19 @@ def refused(
         lens, source = or_bound(priors, given, "z_lens", 1), or_bound(priors, given, "z_source", 0)
         name = "z_source" if "z_source" in given else "z_lens"
         for row in _rows(lens >= source):
-            yield row, name, f"is wrong: the lens, at {lens[row]:g}, has to be before the source, at {source[row]:g}"
+            yield row, name, f"is wrong: the lens, at {lens[row]:g}, must be in front of the source, at {source[row]:g}"
 
 
 def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
-    """Yield the rows whose vector is longer than allowed or than planned for.
+    """Yield the rows whose ellipticity or shear is too large.
 
-    A vector is an ellipticity or a shear.
+    `JOINTLY` has the limits. The ellipticity of the mass must not exceed the largest value of the priors, either.
     """
     quantity, bound = JOINTLY[pair]
     norm = torch.hypot(*(_magnitude(priors, given, name) for name in pair))
     name = next(name for name in reversed(pair) if name in given)
     for row in _rows(norm >= bound):
-        yield row, name, f"makes {quantity} of {norm[row]:.3g}; below {bound} is right"
+        yield row, name, f"makes {quantity} of {norm[row]:.3g}; it must be below {bound}"
     planned = largest_norm(priors, *pair)
     if pair == ("e1", "e2"):  # the number of terms in the deflection's series was chosen for the priors' largest |e|
         for row in _rows(norm > planned * (1 + 1e-6)):
@@ -82,25 +81,25 @@ def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
             yield (
                 row,
                 name,
-                f"makes {quantity} of {norm[row]:.3g}, and its priors reach {planned:.3g} at most: widen one, {wider}",
+                f"makes {quantity} of {norm[row]:.3g}, above the {planned:.3g} of its priors; widen a prior: {wider}",
             )
 
 
 def _magnitude(priors: Priors, given: Given, name: str) -> Tensor:
     """Return the absolute values (n,) of a component.
 
-    Where the component is drawn, the value is the largest that its prior gives.
+    Where the component is sampled at random, it is the largest absolute value of the prior.
     """
     largest = torch.tensor(max(map(abs, priors[name].bounds)), dtype=torch.float64)
     return torch.where(given[name].isnan(), largest, given[name].abs()) if name in given else largest
 
 
 def or_bound(priors: Priors, given: Given, name: str, side: int) -> Tensor:
-    """Return values (n,), replaced by a bound of their prior where they are drawn.
+    """Return given values (n,), or a bound of the prior where no value is given.
 
     Args:
         priors: Priors by parameter name.
-        given: Values (n,) by parameter name, NaN where they are drawn.
+        given: Values (n,) by parameter name, NaN where they are sampled at random.
         name: The parameter.
         side: 0 for the lower bound of the prior, 1 for the upper bound.
     """

@@ -44,7 +44,7 @@ def isophotal_sersic(
         e2: Ellipticity at R_sersic.
         center_x: Centre in arcsec.
         center_y: Centre in arcsec.
-        twist: Turn from +x towards +y in degrees per decade in radius.
+        twist: Rotation from +x towards +y in degrees per decade in radius.
         m3: Amplitude of the multipole of order 3, relative to the radius.
         m3_angle: Direction of one of its three maxima, from the major axis, in degrees.
         m4: Amplitude of the multipole of order 4: above 0 discy, below 0 boxy. |m3| + |m4| < 1.

@@ -42,7 +42,7 @@ def sersic(
 ) -> Tensor:
     """Elliptical Sersic profile exp(-b_n ((R / R_sersic)^(1/n) - 1)): one at R_sersic.
 
-    lenstronomy's SERSIC_ELLIPSE, but for its cut at 1000 R_sersic.
+    It equals lenstronomy's SERSIC_ELLIPSE without the cut at 1000 R_sersic.
 
     Args:
         x: Positions in arcsec.
@@ -62,7 +62,7 @@ def sersic(
 
 
 def sersic_of_log_r2(log_r2: Tensor, R_sersic: Tensor, n_sersic: Tensor) -> Tensor:
-    """Sersic profile (n, height, width) by the logarithm of the squared radius."""
+    """Sersic profile (n, height, width) from the logarithm of the squared radius."""
     b = sersic_b(n_sersic)
     power, offset, b_ = columns(0.5 / n_sersic, b.log() - R_sersic.log() / n_sersic, b)
     return (b_ - (power * log_r2).add_(offset).exp_()).exp_()
@@ -112,12 +112,13 @@ def core_sersic_light(Rb: Tensor, n_sersic: Tensor, gamma: Tensor) -> tuple[Tens
 
     They do not depend on the ellipticity.
 
-    By the trapezoidal rule in log R from 1e-3 to 1e3: good to 5e-3 for indices up to 8 and slopes below 1.
+    They are computed by the trapezoidal rule in log R from 1e-3 to 1e3. The error is at most 5e-3 for indices up to 8
+    and slopes below 1.
 
     Args:
         Rb: (n,) break radius in units of R_sersic.
         n_sersic: (n,) index.
-        gamma: (n,) slope inside the break radius; beyond 1 light is missed that lies within 1e-3.
+        gamma: (n,) slope inside the break radius; above 1, light within 1e-3 R_sersic is missed.
 
     Returns:
         Flux in units of R_sersic^2, half-light radius in units of R_sersic; (n,) each.
@@ -145,16 +146,16 @@ def pixelated(
     center_x: Tensor,
     center_y: Tensor,
 ) -> Tensor:
-    """An image as a surface brightness: interpolated bilinearly, zero beyond it.
+    """Surface brightness of an image, interpolated bilinearly and zero outside.
 
-    lenstronomy's INTERPOL of the image, mirrored left to right where `mirror` is -1.
+    It equals lenstronomy's INTERPOL of the image, mirrored left to right where `mirror` is -1.
 
     Args:
         x: Positions in arcsec, (n, height, width).
         y: Positions in arcsec, (n, height, width).
-        images: Surface brightness (n, rows, columns), the centre in the middle.
-        scale: Size of an image's pixel in arcsec, above 0.
-        angle: By which the image is turned from +x towards +y, in radians.
+        images: Surface brightness (n, rows, columns), with the centre in the middle.
+        scale: Pixel size of the image in arcsec, above 0.
+        angle: Rotation of the image from +x towards +y, in radians.
         mirror: 1 or -1.
         center_x: Centre in arcsec.
         center_y: Centre in arcsec.
@@ -178,17 +179,18 @@ def surface_brightness(x: Tensor, y: Tensor, components: Components) -> Tensor:
     An example is `[("SERSIC_ELLIPSE", {...}), ("INTERPOL", {...})]`.
 
     Args:
-        x: Positions in arcsec that broadcast to (n, height, width), or a grid's (1, width).
-        y: Positions in arcsec, or a grid's (height, 1).
-        components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k of one kind in each scene.
-            `amp` multiplies a profile, 1 if not given; centres are the origin if not given. `INTERPOL` takes an `image`
-            (n, rows, columns) or one for all, `scale`, `phi_G`, and, in addition to lenstronomy, a `mirror`.
+        x: Positions in arcsec that broadcast to (n, height, width), or the row (1, width) of a grid.
+        y: Positions in arcsec, or the column (height, 1) of a grid.
+        components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k profiles of one kind in
+            each scene. `amp` multiplies a profile (default 1). The default centre is the origin. `INTERPOL` takes an
+            `image` (n, rows, columns) or one image for all scenes, `scale`, `phi_G`, and `mirror`, which lenstronomy
+            does not have.
 
     Returns:
-        (n, height, width), of the type of `x`.
+        (n, height, width), of the dtype of `x`.
 
     Raises:
-        UsageError: for a profile or parameter that is not there.
+        UsageError: A profile or parameter is unknown.
     """
     calls, n = resolve(PROFILES, components, x, amp=1.0)
     total = x.new_zeros((n, *torch.broadcast_shapes(x.shape, y.shape)[-2:]))
@@ -249,7 +251,7 @@ def _radius_squared(x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tens
 
 
 def _core_sersic(r3: Tensor, R_sersic: Tensor, Rb: Tensor, n_sersic: Tensor, gamma: Tensor) -> Tensor:
-    """The profile as a function of the radius cubed."""
+    """Core-Sersic profile as a function of the radius cubed."""
     b = sersic_b(n_sersic)
     log_sum = (r3 + Rb**3).log_()
     outer = (log_sum / (3 * n_sersic)).add_(b.log() - R_sersic.log() / n_sersic).exp_()

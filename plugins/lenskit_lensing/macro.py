@@ -14,14 +14,14 @@ HALF_RANGES = {
     **dict.fromkeys(("source_dx", "source_dy"), 0.5),
     **dict.fromkeys(("source_x", "source_y"), 1.0),
 }
-"""Half the plausible range of a freed parameter; of those that are not here, half its value."""
+"""Half the plausible range of a parameter in `free`; the default is half of its value."""
 
 
 def check_free(free: Iterable[str], known: Collection[str]) -> None:
-    """Check the names of parameters that are to be fitted.
+    """Check the names of the parameters to fit.
 
     Raises:
-        UsageError: A name is not among the known ones.
+        UsageError: A name is unknown.
     """
     for name in free:
         if name not in known:
@@ -34,7 +34,7 @@ def fitted_ranges(ranges: Mapping[str, Range], free: Container[str]) -> dict[str
 
     Args:
         ranges: The smallest and the largest value of each parameter; equal if all lenses have the same.
-        free: Parameters to be fitted even so, within a range about their value.
+        free: Parameters to fit although all lenses have the same value, within a range around that value.
     """
     fitted = {}
     for name, (low, high) in ranges.items():

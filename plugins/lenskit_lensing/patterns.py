@@ -1,7 +1,7 @@
 """Light of rings, tidal arcs and spiral arms, in batches.
 
 Shapes and conventions are those of `lenskit_lensing.light`: radii are on the product-averaged axis. All profiles have a
-flux of one, whatever their ellipticity. The azimuth is measured in the plane of an inclined disc that is seen as the
+flux of one for any ellipticity. The azimuth is measured in the plane of an inclined disc that is seen as the
 ellipse.
 """
 
@@ -29,10 +29,10 @@ def ring(
     angle: Tensor,
     concentration: Tensor,
 ) -> Tensor:
-    """Ring with a Gaussian radial profile, all round or brighter towards one side.
+    """Ring or arc with a Gaussian radial profile.
 
-    exp(-(R - radius)^2 / (2 width^2)) times exp(k cos(phi - angle)), over the flux. The second factor is a von Mises
-    distribution, which makes an arc of the ring; it has a mean of one.
+    It is exp(-(R - radius)^2 / (2 width^2)) times exp(k cos(phi - angle)), divided by the flux. The second factor, a
+    von Mises distribution with a mean of one, turns the ring into an arc.
 
     Args:
         x: Positions in arcsec.
@@ -73,7 +73,7 @@ def spiral(
 ) -> Tensor:
     """Exponential disc with logarithmic spiral arms.
 
-    Arms lie at phi = angle + ln(R / scale) / tan(pitch), and at equal distances in azimuth from there. Across the arms
+    One arm lies at phi = angle + ln(R / scale) / tan(pitch), and the arms are evenly spaced in azimuth. Across the arms
     light follows a von Mises distribution, whose mean over the azimuth is one: the mean profile is exp(-R / scale).
     Real arms are nearly logarithmic (Kennicutt 1981, AJ 86, 1847).
 
@@ -86,7 +86,7 @@ def spiral(
         center_x: Centre in arcsec.
         center_y: Centre in arcsec.
         arms: Number of arms, a whole number above 0.
-        pitch: Angle between an arm and a circle in radians, not 0; below 0 arms turn the other way.
+        pitch: Angle between an arm and a circle in radians, not 0; negative for the opposite direction.
         angle: Azimuth in radians of an arm at R = scale.
         concentration: k of the von Mises distribution, at least 0; 0 for a disc without arms.
 
@@ -100,13 +100,13 @@ def spiral(
 
 
 def _polar(x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Product-averaged radius in arcsec and azimuth from +x in the plane of the disc."""
+    """Return the product-averaged radius in arcsec, and the azimuth in the disc plane."""
     zeta_x, zeta_y = elliptical(x, y, e1, e2, center_x, center_y)
     stretch = (1 - e1 * e1 - e2 * e2).sqrt()
     return (torch.hypot(zeta_x, zeta_y) / columns(stretch)[0]).clamp(min=RADIUS_FLOOR), torch.atan2(zeta_y, zeta_x)
 
 
 def _von_mises(phase: Tensor, concentration: Tensor) -> Tensor:
-    """exp(k cos(phase)) over its mean."""
+    """Return exp(k cos(phase)) divided by its mean."""
     k, mean = columns(concentration, torch.special.i0e(concentration))
     return (k * (phase.cos() - 1)).exp() / mean

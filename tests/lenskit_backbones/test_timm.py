@@ -53,7 +53,7 @@ def test_a_size_that_does_not_divide_into_patches_is_refused():
 @pytest.mark.slow
 def test_a_size_that_a_model_cannot_take_is_refused():
     with pytest.raises(
-        UsageError, match=r"timm:efficientformer_l1 cannot take 1 x 64 x 64 images .* made for 224 pixels"
+        UsageError, match=r"timm:efficientformer_l1 cannot take 1 x 64 x 64 images .* usual size is 224 pixels"
     ):
         Timm(1, 64, model="efficientformer_l1")
 
@@ -155,7 +155,7 @@ def test_a_failed_download_is_an_error_of_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(LenskitError, match=r"weights of resnet10t cannot be had .*give the file as weights") as caught:
+    with pytest.raises(LenskitError, match=r"weights of resnet10t cannot be loaded .*use weights=FILE") as caught:
         Timm(1, 64, model="resnet10t", pretrained=True)
     assert "\n" not in str(caught.value)
 

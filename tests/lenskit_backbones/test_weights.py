@@ -96,7 +96,7 @@ def test_weights_of_a_run_are_those_of_its_encoder(tmp_path, named):
 
 
 def test_a_folder_without_an_encoder_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError, match="is no run and holds no encoder: weights takes a run that has"):
+    with pytest.raises(UsageError, match="is no run and holds no encoder: weights must be a run with"):
         read_state(tmp_path)
     (tmp_path / "run.toml").touch()
     with pytest.raises(UsageError, match="has not saved an encoder yet"):
@@ -163,14 +163,14 @@ def test_weights_that_do_not_fit_are_named_with_their_shapes():
 def test_missing_and_surplus_layers_are_named():
     state = network().state_dict()
     state["conv3.weight"] = state.pop("conv2.weight")
-    with pytest.raises(LenskitError, match=r"conv2\.weight \(2, 4, 1, 1\) is missing; conv3\.weight .* has no place"):
+    with pytest.raises(LenskitError, match=r"conv2\.weight \(2, 4, 1, 1\) is missing; conv3\.weight .* is not in"):
         load_state(network(), state, 1, "a file")
 
 
 def test_an_ignored_layer_may_be_there():
     state = network().state_dict() | {"fc.weight": torch.zeros(10, 2), "fc.bias": torch.zeros(10)}
     load_state(network(), state, 1, "a file", ignore=["fc"])
-    with pytest.raises(LenskitError, match=r"fc\.weight \(10, 2\) has no place"):
+    with pytest.raises(LenskitError, match=r"fc\.weight \(10, 2\) is not in the network"):
         load_state(network(), state, 1, "a file")
 
 
@@ -188,7 +188,7 @@ def test_a_bit_that_changed_is_found(tmp_path, name):
         changed = bytearray(content)
         changed[place] ^= 1 << place % 8
         path.write_bytes(changed)
-        with pytest.raises(LenskitError, match=f"{name} cannot be read as weights: it is damaged: .*; get it again"):
+        with pytest.raises(LenskitError, match=f"{name} cannot be read as weights: it is damaged: .*; download or"):
             read_state(path)
 
 
@@ -205,7 +205,7 @@ def test_the_weights_of_an_encoder_by_name(tmp_path: Path) -> None:
     assert {"body.0.weight", "body.3.weight"} <= named.keys()
     with pytest.raises(UsageError, match=r"no file dottie: .*the name of an encoder.*\(did you mean dotty\?\)"):
         read_state("dottie")
-    with pytest.raises(UsageError, match="encoder efficientnet-lite0 has no weights of its own: use its backbone"):
+    with pytest.raises(UsageError, match="encoder efficientnet-lite0 has no stored weights: use its backbone"):
         read_state("efficientnet-lite0")
     folder.mkdir()
     with pytest.raises(UsageError, match="dotty is no run and holds no encoder"):

@@ -244,7 +244,7 @@ class TestSecond:
         [
             (np.zeros((66, 66)), r"200003\.fits holds no image: all pixels are 0"),
             (np.full((66, 66), np.nan), r"200003\.fits holds no image: all pixels are undefined"),
-            (pixels(60, 0), r"200003\.fits has 60 x 60 pixels, others have more: use size=60"),
+            (pixels(60, 0), r"200003\.fits has 60 x 60 pixels, fewer than others: use size=60"),
             (pixels(66, 0)[:50], r"200003\.fits has 50 x 66 pixels: the image must be square"),
         ],
         ids=["empty", "all NaN", "small", "cut off"],
@@ -267,7 +267,7 @@ class TestSecond:
     def test_bad_input(self, second: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"no imageEUC_VIS-<ID>\.fits in .*; there are bands EUC_H, EUC_J, EUC_Y"):
             LensChallenge2(second, bands=["VIS", "H"])
-        with pytest.raises(UsageError, match="bands names each band once"):
+        with pytest.raises(UsageError, match="bands must name each band once"):
             LensChallenge2(second, bands=["H", "H"])
         with pytest.raises(UsageError, match="there is no folder"):
             LensChallenge2(tmp_path / "nowhere")

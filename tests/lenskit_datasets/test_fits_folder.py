@@ -299,7 +299,7 @@ class TestPixelScale:
 
     def test_what_does_not_say_it_is_not_resampled(self, tmp_path):
         write(tmp_path / "a.fits", blob(90, 0.1))
-        with pytest.raises(UsageError, match=r"a\.fits does not give the size of its pixels: .* pixel_scale"):
+        with pytest.raises(UsageError, match=r"a\.fits does not state its pixel size: .* pixel_scale"):
             FitsFolder(tmp_path, resample=0.2)
         dataset = FitsFolder(tmp_path, resample=0.2, pixel_scale=0.1)
         np.testing.assert_allclose(dataset.read([0])[0][0, 0, 0], blob(45, 0.2), atol=0.04)
@@ -461,7 +461,7 @@ class TestHeaders:
         np.testing.assert_array_equal(image_of(dataset)[0], pixels(6, 6))
         assert dataset.pixel_scale is None
         (record,) = caplog.records
-        assert "such as a.fits: its card CROTA2 cannot be read; give pixel_scale, in arcsec" in record.getMessage()
+        assert "such as a.fits: its card CROTA2 cannot be read; set pixel_scale, in arcsec" in record.getMessage()
         caplog.clear()
         assert FitsFolder(tmp_path, pixel_scale=0.05).pixel_scale == 0.05
         assert not caplog.records
@@ -489,7 +489,7 @@ class TestHeaders:
     def test_scales_that_no_camera_has_are_not_resampled(self, tmp_path):
         write(tmp_path / "a.fits", pixels(6, 6), CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CDELT1=1.0, CDELT2=1.0)
         with pytest.raises(
-            UsageError, match=r'a\.fits does not give .*: its header gives pixels of 3600", which no cam'
+            UsageError, match=r'a\.fits does not state .*: its header gives pixels of 3600", which no cam'
         ):
             FitsFolder(tmp_path, resample=0.05)
         with pytest.raises(UsageError, match=r'a\.fits has 6 x 6 pixels of 3600", which are 4.32e.05 x'):

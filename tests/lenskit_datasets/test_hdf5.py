@@ -139,7 +139,7 @@ def test_labels_and_their_units(tmp_path: Path) -> None:
     chosen = Hdf5(path, labels=["pa", "nested/z"], columns={"theta_E": "b_SIE"})
     assert [(p.name, p.unit) for p in chosen.parameters] == [("pa", "deg"), ("z", ""), ("theta_E", "arcsec")]
     assert chosen.read_parameters([1])["theta_E"].tolist() == [1]
-    with pytest.raises(UsageError, match=r"other is no label: it has not a number, or a text, for each of 4 lenses"):
+    with pytest.raises(UsageError, match=r"other is not a label: it does not have one number or text for each"):
         Hdf5(path, labels=["other"])
     with pytest.raises(UsageError, match=r"has no data set redshift for redshift; it has b_SIE \(4,\), "):
         Hdf5(path, labels=["redshift"])
@@ -147,7 +147,7 @@ def test_labels_and_their_units(tmp_path: Path) -> None:
 
 def test_two_labels_of_one_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", pixels(4, 8, 8), **{"a/z": np.ones(4), "b/z": np.full(4, 2.0)})
-    with pytest.raises(UsageError, match="two of the labels a/z, b/z have one name: rename one with columns"):
+    with pytest.raises(UsageError, match="two of the labels a/z, b/z have the same name: rename one with columns"):
         Hdf5(path, labels=["a/z", "b/z"])
     values = Hdf5(path, labels=["a/z"], columns={"z2": "b/z"}).read_parameters([0])
     assert {name: value.item() for name, value in values.items()} == {"z": 1, "z2": 2}
@@ -286,7 +286,7 @@ def test_a_name_and_an_attribute_that_contradict_each_other(tmp_path: Path, capl
     assert [p.name for p in Hdf5(path).parameters] == ["q"]
     why = "is in rad by its name, and in arcsec by its attribute"
     assert caplog.records[-1].getMessage().endswith(f"data sets are left out: theta_E_rad {why}")
-    with pytest.raises(UsageError, match=f"theta_E_rad is no label: it {why}"):
+    with pytest.raises(UsageError, match=f"theta_E_rad is not a label: it {why}"):
         Hdf5(path, columns={"theta_E": "theta_E_rad"})
 
 
@@ -318,7 +318,7 @@ def test_an_attribute_of_another_type_is_named(
     (told,) = caplog.records
     why = f"has the attribute {name}={shown}; use {right}"
     assert re.search(f"a.h5: data sets are left out: stamp {why}", told.getMessage())
-    with pytest.raises(UsageError, match=f"a.h5: stamp is no label: it {why}"):
+    with pytest.raises(UsageError, match=f"a.h5: stamp is not a label: it {why}"):
         Hdf5(path, labels=["stamp"])
 
 
@@ -357,7 +357,7 @@ def test_long_numbers_are_identities_or_left_out(tmp_path: Path, caplog) -> None
     assert f"left out: oid holds whole numbers too large for float32, such as {2**63 + 5} (the attribute" in caplog.text
     values = data.read_parameters(range(3))
     assert (values["star"].tolist(), values["stamp"].tolist()) == ([1, 0, 1], [1, -1, 0])
-    with pytest.raises(UsageError, match="oid is no label: it holds whole numbers"):
+    with pytest.raises(UsageError, match="oid is not a label: it holds whole numbers"):
         Hdf5(path, labels=["oid"])
 
 

@@ -278,7 +278,7 @@ def test_what_it_does_not_take(tmp_path: Path, simulated) -> None:
         LensiamFits(write(tmp_path / "wide" / "a.fits", pixels(12, 14, 2)))
     with pytest.raises(UsageError, match="8 x 8 pixels, fewer than size=9"):
         LensiamFits(simulated(tmp_path / "ours", "fits"), size=9)
-    with pytest.raises(UsageError, match="simulation.json has all the facts: leave out keys"):
+    with pytest.raises(UsageError, match="simulation.json defines everything: remove keys"):
         LensiamFits(tmp_path / "ours", keys=["width"])
     (tmp_path / "ours" / "simulation.json").write_text("{")
     with pytest.raises(UsageError, match="ours is not a store of simulated pairs"):

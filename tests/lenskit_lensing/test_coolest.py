@@ -218,12 +218,12 @@ def test_scenes_with_stamps() -> None:
     scene = HST(pixels=32).scene(1, "train", torch.arange(1), dtype=torch.float64)
     stamp = {"stamp": 1, "stamp_scale": 0.02, "angle": 0.5, "mirror": -1.0}
     scene |= {f"source_{name}": torch.tensor([value]) for name, value in stamp.items()}
-    with pytest.raises(UsageError, match="no stamps were given"):
+    with pytest.raises(UsageError, match="pass the images as stamps="):
         from_scene(scene, pixels=32, pixel_scale=0.05)
     system = from_scene(scene, pixels=32, pixel_scale=0.05, stamps=torch.rand(2, 9, 9))
     assert system.source[0][0] == "INTERPOL"
     assert surface_brightness(X, Y, system.source).isfinite().all()
-    with pytest.raises(UsageError, match="turned or scaled"):
+    with pytest.raises(UsageError, match="rotate or scale"):
         to_coolest(system, "lens.json")
 
 
@@ -232,7 +232,7 @@ def test_scenes_with_stamps() -> None:
     [
         (
             LensSystem([("NFW", {"Rs": 1, "alpha_Rs": 1})]),
-            "NFW cannot be written: COOLEST states a halo by its density",
+            "NFW cannot be written: COOLEST defines a halo by its density",
         ),
         (LensSystem([("POINT_MASS", {"theta_E": 1})]), "COOLEST has no POINT_MASS; it has EPL"),
         (LensSystem([("SIS", {"theta_E": torch.ones(2)})]), "theta_E of SIS has 2 values"),
@@ -271,9 +271,9 @@ def broken(change: str) -> str:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("profile", "has a NFW: we have PEMD, SIE"),
+        ("profile", "has a profile NFW; lenskit reads PEMD, SIE"),
         ("plane", "galaxies at the redshifts"),
-        ("value", "leaves gamma of its PEMD open"),
+        ("value", "gamma of PEMD has no value"),
         ("key", "is not a COOLEST template: KeyError: 'lensing_entities'"),
         ("text", "is not a COOLEST template: JSONDecodeError"),
     ],
@@ -289,7 +289,7 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no template"):
         from_coolest(tmp_path / "lens.json")
     for name in ("lens", "lens_pyAPI.json"):
-        with pytest.raises(UsageError, match="it ends in .json, and not in _pyAPI.json"):
+        with pytest.raises(UsageError, match="it must end in .json, but not in _pyAPI.json"):
             from_coolest(tmp_path / name)
 
 

@@ -57,7 +57,7 @@ def test_ellipticities_have_to_stay_below_one_together(pair: tuple[str, str]) ->
 
 
 def test_shear_has_to_stay_below_one_together() -> None:
-    with pytest.raises(UsageError, match="gamma1 and gamma2: .* reach a shear .gamma. of 1.13; below 1 is right$"):
+    with pytest.raises(UsageError, match="gamma1 and gamma2: .* reach a shear .gamma. of 1.13; it must be below 1$"):
         HST(gamma1="uniform(-0.8, 0.8)", gamma2="uniform(-0.8, 0.8)")
 
 

@@ -63,7 +63,7 @@ def _hdu(plan: Plan, pixels: NDArray[Any], known: NDArray[np.float64]) -> Any:
 
 
 def _shortest(value: np.float64) -> float:
-    """Return a float32 number with its fewest digits, because a card has room for 16.
+    """Return a float32 number with the fewest digits, as a card has room for 16.
 
     A number that float32 cannot represent stays as it is.
     """

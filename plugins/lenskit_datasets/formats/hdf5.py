@@ -1,7 +1,7 @@
 """Format of stores and rendered images: one HDF5 file.
 
 A store has the same arrays as in Zarr. Only one process can write HDF5, and the file is lost if the process is killed.
-So the images of a store are collected in a Zarr store `FILE.filling` next to the file, and copied when all are there.
+So the images of a store are collected in a Zarr store `FILE.filling` next to the file, and copied when it is complete.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ CARD = "lenskit"
 class Hdf5Format(Format, ImageFormat):
     """One HDF5 file.
 
-    A store has the same arrays as in Zarr. Its images are collected in a Zarr store `FILE.filling`, and copied when all
-    are there. Rendered images are a data set `images` (n, channels, height, width), with one data set for each
+    A store has the same arrays as in Zarr. Its images are collected in a Zarr store `FILE.filling`, and copied when it
+    is complete. Rendered images are a data set `images` (n, channels, height, width), with one data set for each
     parameter, which has the attribute `units`. The names of the images are in `table/name`.
     """
 

@@ -11,7 +11,7 @@ from lenskit.plugin import ImageFormat, UsageError
 from lenskit.toolbox import Rendering
 
 MOST_BYTES = 2**31
-"""Limit of the bytes of a variable in a MATLAB file of version 5 (not included)."""
+"""A variable in a MATLAB file of version 5 must have fewer bytes than this."""
 LONGEST_NAME = 63
 """Largest number of characters in the name of a field."""
 

@@ -13,8 +13,8 @@ from lenskit.toolbox import Rendering, StoredMatrix, load_array
 class NpyFormat(ImageFormat, FeatureFormat):
     """One array of numpy.
 
-    Rendered images are (n, channels, height, width), float32; their parameters are in a file next to it. An array
-    (n, d) of features is read too; its rows stay on disk until they are needed.
+    Rendered images are (n, channels, height, width), float32; their parameters are in a file next to the array.
+    Features (n, d) can be read, too; their rows stay on disk until they are needed.
     """
 
     endings = (".npy",)

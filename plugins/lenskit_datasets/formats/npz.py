@@ -77,5 +77,5 @@ class NpzFormat(FeatureFormat):
 
 
 def _member(archive: ZipFile, column: str) -> IO[bytes]:
-    """Open a file of the archive for writing; its date is always the same."""
+    """Open a file of the archive for writing, with a fixed date."""
     return archive.open(ZipInfo(f"{column}.npy"), "w", force_zip64=True)

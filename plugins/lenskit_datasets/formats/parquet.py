@@ -21,7 +21,7 @@ READ_ROWS = 2**13
 
 
 class ParquetFormat(FeatureFormat):
-    """One Parquet table; features are lists of one length.
+    """One Parquet table; features are lists of equal length.
 
     The card is in the metadata of the schema.
     """
@@ -74,7 +74,7 @@ class ParquetFormat(FeatureFormat):
                 writer.close()
 
     def read_features(self, card: dict[str, Any]) -> dict[str, Any]:
-        """Read all columns, some rows at a time, to use little additional memory."""
+        """Read all columns, a batch of rows at a time, to use little additional memory."""
         import pyarrow
         from pyarrow.parquet import ParquetFile
 

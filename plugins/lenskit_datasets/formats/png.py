@@ -23,7 +23,7 @@ class PngFormat(ImageFormat):
     Args:
         path: Folder to write.
         bits: Bits of a pixel.
-        stretch: Brightness of a pixel as a function of x, its value over the peak of the image: `linear`, or `asinh`,
+        stretch: Brightness of a pixel as a function of x, its value divided by the image's peak: `linear`, or `asinh`,
             which is asinh(x / 0.05) / asinh(20). Zero and negative values are black.
     """
 
@@ -54,9 +54,9 @@ def greys(image: NDArray[np.float32], bits: int, stretch: str) -> NDArray[np.uin
     The peak becomes the largest integer; zero and negative values become 0.
 
     Args:
-        image: (channels, height, width); all channels have one scale.
+        image: (channels, height, width); all channels have the same scale.
         bits: 8 or 16.
-        stretch: Function of the image over its peak, x: `linear`, or `asinh`, asinh(x / 0.05) / asinh(1 / 0.05).
+        stretch: Function of x, the image divided by its peak: `linear`, or `asinh`, asinh(x / 0.05) / asinh(1 / 0.05).
     """
     peak = image.max()
     x = np.clip(image / peak, 0, 1).astype(np.float64) if peak > 0 else np.zeros(image.shape)

@@ -25,13 +25,14 @@ UNIT = Distribution.parse("uniform(0, 1)")
 
 @dataclass
 class Exposure:
-    """Draw of the group `instrument`, and observation of PSF-convolved images.
+    """Sampler of the group `instrument`, and observation of convolved images.
 
     Args:
         priors: Priors of `log_noise`, `background_gradient` and `masked_pixels`, and of `exposure_time` if depths
             differ.
         band: The band of the camera.
-        white: Whether noise is white, with a level relative to the maximum of the image. Otherwise the band defines it.
+        white: Whether noise is white, with a level relative to the maximum of the image. Otherwise the band defines the
+            noise.
         psfs: Number of PSFs.
     """
 
@@ -41,7 +42,7 @@ class Exposure:
     psfs: int
 
     def draw(self, rng: KeyedGenerator) -> Scene:
-        """Draw the number of the PSF, noise of unit variance, gradients and masked pixels."""
+        """Sample the PSF's index, noise of unit variance, gradients and masked pixels."""
         pixels = self.band.pixels
         scene = rng.samples({"log_noise": self.priors["log_noise"]}) if self.white else {}
         if "exposure_time" in self.priors:

@@ -23,7 +23,7 @@ from lenskit.toolbox import read_toml
 if TYPE_CHECKING:
     from torch import Tensor
 
-Number = Annotated[float, Strict(), Interval(ge=-1e30, le=1e30)]  # neither true nor "1"
+Number = Annotated[float, Strict(), Interval(ge=-1e30, le=1e30)]  # Strict refuses true and "1"
 Count = Annotated[int, Strict()]
 Text = Annotated[str, Strict()]
 
@@ -76,17 +76,17 @@ class Band:
 
     def __post_init__(self) -> None:
         if (self.fwhm is None) == (self.psf_file is None):
-            raise ValueError("either fwhm or psf_file is right, for the PSF")
+            raise ValueError("set either fwhm or psf_file for the PSF")
         if self.moffat_beta is not None and self.fwhm is None:
             raise ValueError("moffat_beta needs fwhm")
         if self.psf_scale is not None and self.psf_file is None:
             raise ValueError("psf_scale needs psf_file")
         if self.background_rms is not None and (self.sky is not None or self.read_noise is not None):
-            raise ValueError("either background_rms or sky and read_noise are right, for the noise")
+            raise ValueError("set either background_rms, or sky and read_noise, for the noise")
 
     @property
     def missing_for_noise(self) -> str:
-        """List the keys that the noise of the instrument lacks; empty if complete."""
+        """Missing keys of the instrument noise, separated by commas; empty if complete."""
         missing = [key for key in NOISE_KEYS if getattr(self, key) is None]
         if self.background_rms is None and (self.sky is None or self.read_noise is None):
             missing.append("background_rms (or sky and read_noise)")
@@ -111,7 +111,7 @@ class Band:
         return math.sqrt(read + self.total_exposure * sky) / self.total_exposure
 
     def background_sigma_after(self, exposure: Tensor) -> Tensor:
-        """Return `background_sigma` for other total exposure times in s.
+        """Return `background_sigma` for different total exposure times in s.
 
         The number of exposures stays the same. A measured background counts as sky noise: it scales as 1 / sqrt(time).
         """
@@ -145,7 +145,7 @@ class Band:
             raise UsageError(f"psf_file {self.psf_file!r}: there is no package {package!r}") from None
 
     def at(self, *, pixels: int | None = None, pixel_scale: float | None = None) -> Band:
-        """Return the same camera with other pixels.
+        """Return the same camera with a different number or size of pixels.
 
         A measured background scales like the sky, and PSFs keep their size in arcsec.
         """
@@ -166,12 +166,12 @@ class Band:
 
 @dataclass(frozen=True)
 class Instrument:
-    """A camera.
+    """Camera with one or more bands.
 
     Attributes:
-        name: Name or path that selects it.
-        bands: Its bands, at least one.
-        source: Reference of the numbers.
+        name: Name or path of the instrument.
+        bands: At least one band.
+        source: Reference for the values.
     """
 
     name: str
@@ -202,9 +202,9 @@ def load_instrument(name: str) -> Instrument:
     where = name if name.endswith(".toml") else f"instrument {name!r}"
     source, bands = data.pop("source", ""), data.pop("bands", None)
     if not isinstance(source, str):
-        raise UsageError(f"{where}: source = {source!r}; text is right")
+        raise UsageError(f"{where}: source = {source!r}; it must be text")
     if not isinstance(bands, Mapping) or not bands:
-        raise UsageError(f"{where}: no bands; a table for each is right, such as [bands.VIS]")
+        raise UsageError(f"{where}: no bands; add a table for each band, such as [bands.VIS]")
     folder = Path(name).resolve().parent if name.endswith(".toml") else None
     return Instrument(name, tuple(_band(where, str(key), table, data, folder) for key, table in bands.items()), source)
 
@@ -212,7 +212,7 @@ def load_instrument(name: str) -> Instrument:
 def _band(where: str, name: str, table: Any, common: Mapping[str, Any], folder: Path | None) -> Band:
     """Return a band from its table and the keys common to all bands."""
     if not isinstance(table, Mapping):
-        raise UsageError(f"{where}: bands.{name} = {table!r}; a table is right: [bands.{name}]")
+        raise UsageError(f"{where}: bands.{name} = {table!r}; it must be a table: [bands.{name}]")
     values = dict(common) | dict(table)
     for key in values:
         place = f"bands.{name}.{key}" if key in table else key
@@ -233,7 +233,7 @@ def _band(where: str, name: str, table: Any, common: Mapping[str, Any], folder: 
     if band.psf_file is None or ":" in band.psf_file:
         return band
     if folder is None:
-        raise UsageError(f"{where}: psf_file = {band.psf_file!r}; a plugin's is written package:path/of/file")
+        raise UsageError(f"{where}: psf_file = {band.psf_file!r}; in a plugin, use package:path/of/file")
     return replace(band, psf_file=str(folder / band.psf_file))
 
 
@@ -247,7 +247,7 @@ def _adapter() -> TypeAdapter[Band]:
 
 
 def _known(value: float | None) -> float:
-    """Return a value that is known not to be None."""
+    """Return a value of the band; None is an error."""
     if value is None:
         raise ValueError("the band lacks a number that is needed here; see Band.missing_for_noise")
     return value

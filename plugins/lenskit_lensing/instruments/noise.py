@@ -24,7 +24,7 @@ def noise_sigma(image: Tensor, band: Band, exposure: Tensor | None = None) -> Te
     Args:
         image: Electrons per second in each pixel, without noise.
         band: A band with all keys of the noise.
-        exposure: Total exposure times in seconds that broadcast with the image, instead of the band's.
+        exposure: Total exposure times in seconds that broadcast with the image. The default is that of the band.
     """
     if exposure is not None:
         return (image.clamp(min=0) / exposure + band.background_sigma_after(exposure) ** 2).sqrt()
@@ -32,14 +32,14 @@ def noise_sigma(image: Tensor, band: Band, exposure: Tensor | None = None) -> Te
 
 
 def correlated_noise(rng: KeyedGenerator, name: str, pixels: int, sigma: float) -> Tensor:
-    """Draw normal noise of unit variance, correlated like drizzled images.
+    """Sample normal noise of unit variance, correlated as in drizzled images.
 
     It looks like white noise blurred by a Gaussian: the correlation of pixels at a distance d is exp(-d^2 / (4
     sigma^2)). The borders are not special, because the white noise extends beyond them.
 
     Args:
         rng: The generator of the group.
-        name: Name of the draw of white noise.
+        name: Name of the white noise in the generator.
         pixels: Height and width.
         sigma: Standard deviation of the Gaussian in pixels; 0 gives white noise.
 
@@ -52,7 +52,7 @@ def correlated_noise(rng: KeyedGenerator, name: str, pixels: int, sigma: float) 
 
 
 def blurred(images: Tensor, taps: tuple[float, ...]) -> Tensor:
-    """Convolve images (n, height, width) with taps along both axes, inside only.
+    """Convolve images (n, height, width) with taps along both axes, without padding.
 
     The sum runs over shifted images, so each pixel is summed in the same order for every batch and device.
     """

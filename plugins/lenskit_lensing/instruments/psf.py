@@ -1,8 +1,8 @@
 """Point-spread functions: bundled PSFs of HST ACS/WFC in F814W, and PSFs of users.
 
 A PSF is a kernel: the image of a point source on the detector, integrated over pixels of the simulator's scale. Files
-with another pixel scale are resampled if they state it. Tiny Tim's subsampled files lack charge diffusion, which is
-applied.
+with a different pixel scale are resampled if they state it. Subsampled files of Tiny Tim lack charge diffusion, so it
+is applied here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SAME_SCALE = 1e-3
 """Relative difference below which two pixel scales are equal."""
 
 COARSEST = 10
-"""Largest pixels of a PSF, in pixels of the simulator: larger pixels do not resolve the PSF."""
+"""Largest pixel size of a PSF, in pixels of the simulator: larger pixels do not resolve the PSF."""
 
 DETECTOR_SCALES = {"ACS_WFC": 0.05, "WFC3_UVIS": 0.04}
 """Arcsec per detector pixel, by the beginning of Tiny Tim's INSTRUME."""
@@ -60,7 +60,7 @@ def load_psfs(source: str | Path | None, pixel_scale: float, unstated: float | N
             array of PSFs, called `psfs` if there are several arrays, and optionally the number `pixel_scale`. None
             selects the bundled PSFs.
         pixel_scale: Pixel size of the simulator in arcsec.
-        unstated: Pixel size in arcsec of files that do not state it. The default is that of the simulator.
+        unstated: Pixel size in arcsec of files that do not state it. The default is `pixel_scale`.
 
     Returns:
         (k, s, s) float64 with s odd, in the order of the file names; each sums to one. Smaller PSFs are padded with
@@ -85,12 +85,12 @@ def _paths(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise UsageError(
-            f"{source}: no such file or folder; give a FITS, .npy or .npz file of PSFs, or a folder of them"
+            f"{source}: no such file or folder; use a FITS, .npy or .npz file of PSFs, or a folder of such files"
         )
     listing = look_through(source, depth=0)
     listing.tell(source)
     if not (paths := listing.ending(SUFFIXES)):
-        raise UsageError(f"{source}: no PSFs in this folder; files that end in {', '.join(SUFFIXES)} are read")
+        raise UsageError(f"{source}: no PSFs in this folder; their files must end in {', '.join(SUFFIXES)}")
     return paths
 
 
@@ -105,7 +105,7 @@ def _read(path: Path, pixel_scale: float, unstated: float) -> list[NDArray[np.fl
         if across > LARGEST:
             raise UsageError(
                 f'{path}: a PSF of {len(psfs[0])} pixels of {scale:g}" is {across:.3g} pixels of {pixel_scale:g}", '
-                f"above {LARGEST}: larger pixels of the images are right, or a smaller pixel scale of the PSF"
+                f"above {LARGEST}; use larger pixels for the images, or a smaller pixel scale for the PSF"
             )
         psfs = [resample(psf, scale / pixel_scale) for psf in psfs]
     return psfs
@@ -130,11 +130,11 @@ def _load(path: Path) -> tuple[NDArray[Any], fits.Header, float | None]:
     except Unclear as error:
         raise UsageError(f"{path}: {error}; correct its header") from None
     except (*FAULTS, BadZipFile, StopIteration) as error:
-        instead = UsageError(f"{path}: no PSF can be read from it; a FITS image or a numpy array is right")
+        instead = UsageError(f"{path}: no PSF can be read from it; use a FITS image or a numpy array")
         raise too_many_files(error) or instead from error
     if data.ndim not in (2, 3) or data.size == 0 or data.dtype.kind not in "iuf":
         raise UsageError(
-            f"{path}: a {data.dtype} array of shape {data.shape}; numbers, (s, s) or a stack (k, s, s), are right"
+            f"{path}: a {data.dtype} array of shape {data.shape}; it must have numbers, (s, s) or a stack (k, s, s)"
         )
     return data[None] if data.ndim == 2 else data, header, scale
 
@@ -160,7 +160,7 @@ def _scale_in(path: Path, arrays: Any) -> float | None:
     """Return the pixel size of an .npz file in arcsec, None if it is not stated.
 
     Raises:
-        UsageError: It is not one positive number, or impossible for a camera.
+        UsageError: The pixel size is not one positive number, or impossible for a camera.
     """
     if SCALE not in arrays:
         return None
@@ -168,7 +168,7 @@ def _scale_in(path: Path, arrays: Any) -> float | None:
     scale = float(stored.item()) if stored.size == 1 and stored.dtype.kind in "iuf" else math.nan
     if not FINEST <= scale <= LARGEST_PIXEL:
         raise UsageError(
-            f"{path}: its array {SCALE} is {quoted(stored.tolist())}; one number of arcsec is right, such as 0.05"
+            f"{path}: its array {SCALE} is {quoted(stored.tolist())}; it must be one number in arcsec, such as 0.05"
         )
     return scale
 
@@ -177,15 +177,15 @@ def _check_scale(path: Path, size: int, scale: float, pixel_scale: float) -> Non
     """Check that the pixel size of a PSF has the right order of magnitude.
 
     Raises:
-        UsageError: One pixel exceeds a PSF, or all pixels together are a small part of a PSF (as for sizes in degrees
-            or mas).
+        UsageError: One pixel is larger than `COARSEST` pixels of the images, or all pixels together are smaller than
+            1 / `COARSEST` of such a pixel. This happens for sizes in degrees or mas.
     """
     if scale > COARSEST * pixel_scale or size * scale < pixel_scale / COARSEST:
         header = "header", "the header, in arcsec (PIXSCALE) or degrees (CDELT1, CDELT2)"
-        where, correct = (f"array {SCALE}", "that, in arcsec") if has_ending(path, (".npz",)) else header
+        where, correct = (f"array {SCALE}", "that array, in arcsec") if has_ending(path, (".npz",)) else header
         raise UsageError(
-            f'{path}: its {size} x {size} pixels are {scale:.4g}" each, by its {where}; the images have pixels of '
-            f'{pixel_scale:.4g}": correct {correct}'
+            f'{path}: its {size} x {size} pixels are {scale:.4g}" each, according to its {where}; the images have '
+            f'pixels of {pixel_scale:.4g}": correct {correct}'
         )
 
 
@@ -194,23 +194,23 @@ def _checked(psf: NDArray[Any], path: Path) -> NDArray[np.float64]:
     height, width = psf.shape
     psf = np.asarray(psf, dtype=np.float64)
     if height != width:
-        raise UsageError(f"{path}: a PSF of {height} x {width} pixels; a square is right")
+        raise UsageError(f"{path}: a PSF of {height} x {width} pixels; it must be square")
     if height % 2 == 0:
         raise UsageError(
-            f"{path}: a PSF of {height} x {height} pixels; an odd size with the star in the middle is right"
+            f"{path}: a PSF of {height} x {height} pixels; the size must be odd, with the star in the middle"
         )
     if not np.isfinite(psf).all():
-        raise UsageError(f"{path}: a PSF with NaN or infinite pixels; finite numbers are right")
+        raise UsageError(f"{path}: a PSF with NaN or infinite pixels; all must be finite")
     if not psf.sum() > 0:
-        raise UsageError(f"{path}: a PSF whose sum is {psf.sum():g}; a positive sum is right")
+        raise UsageError(f"{path}: a PSF whose sum is {psf.sum():g}; it must be positive")
     return psf
 
 
 def _diffused(psf: NDArray[np.float64], header: fits.Header, scale: float, path: Path) -> NDArray[np.float64]:
     """Blur a subsampled Tiny Tim PSF with the charge diffusion kernel of its header.
 
-    The kernel is for whole detector pixels. It is applied to the subsampled PSF with taps one detector pixel apart. The
-    result equals that of rebinning first, at any scale.
+    The kernel is for whole detector pixels. It is applied to the subsampled PSF with taps one detector pixel apart. At
+    any scale, the result equals that of rebinning to detector pixels first.
     """
     comments = "\n".join(header["COMMENT"]) if "COMMENT" in header else ""
     if "diffusion kernel was" not in comments:
@@ -220,7 +220,7 @@ def _diffused(psf: NDArray[np.float64], header: fits.Header, scale: float, path:
     if len(taps) != 9 or detector is None:
         raise UsageError(
             f"{path}: a Tiny Tim PSF without charge diffusion, for {header.get('INSTRUME')} and with {len(taps)} kernel"
-            f" weights; {' or '.join(DETECTOR_SCALES)} and 9 are right, or a PSF that is rebinned and diffused already"
+            f" weights; use {' or '.join(DETECTOR_SCALES)} with 9 weights, or a PSF already rebinned and diffused"
         )
     step = round(DETECTOR_SCALES[detector] / scale)
     kernel = np.zeros((2 * step + 1, 2 * step + 1))
@@ -229,7 +229,7 @@ def _diffused(psf: NDArray[np.float64], header: fits.Header, scale: float, path:
 
 
 def resample(psf: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """Integrate a PSF over pixels of another size, preserving its centre and flux.
+    """Integrate a PSF over pixels of a different size; keep its centre and flux.
 
     A cubic spline interpolates the cumulative light at the edges of the pixels, axis by axis. (Even division of the old
     pixels would widen the core of an HST PSF by 8 to 16 %.)
@@ -239,8 +239,8 @@ def resample(psf: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
         factor: Size of the old pixels in new pixels.
 
     Returns:
-        The largest odd square inside the old one, at least one pixel. No value is below zero or the minimum of the old
-        PSF, although a spline can undershoot near an undersampled peak.
+        The largest odd square inside the old one, at least one pixel. Values are clipped at zero, or at the minimum of
+        the old PSF if that is negative, because a spline can undershoot near an undersampled peak.
     """
     size = len(psf)
     new_size = max(1, 2 * int((size * factor - 1) / 2) + 1)
@@ -255,7 +255,7 @@ def resample(psf: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
 
 
 NARROWEST = 1 / 32
-"""Minimum width in pixels. It holds all light of a Gaussian in one pixel, and 99 % of an Airy pattern."""
+"""Minimum FWHM in pixels. One pixel then contains all light of a Gaussian, and 99 % of an Airy pattern."""
 
 
 def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = None, pixels: int | None = None) -> Tensor:
@@ -338,8 +338,8 @@ def _integrated(
     half = whole if pixels is None else min(whole, max(1, pixels - 1))
     if 2 * half + 1 > LARGEST:
         raise UsageError(
-            f'a PSF with fwhm = {fwhm:g}" is {2 * half + 1:.3g} pixels of {pixel_scale:g}" across, above {LARGEST}: a '
-            "smaller fwhm, larger pixels or a larger moffat_beta are right"
+            f'a PSF with fwhm = {fwhm:g}" is {2 * half + 1:.3g} pixels of {pixel_scale:g}" across, above {LARGEST}; '
+            "use a smaller fwhm, larger pixels or a larger moffat_beta"
         )
     count = max(4, math.ceil(20 * pixel_scale / fwhm))
     nodes, weights = np.polynomial.legendre.leggauss(count)

@@ -1,8 +1,8 @@
-"""Mass: deflections of lens models, in batches, differentiable.
+"""Deflections of lens models, batched and differentiable.
 
-Parameters are tensors (n,), one lens a row; positions `x` and `y` in arcsec broadcast to (n, height, width), so that a
-regular grid may be given as a row (1, width) and a column (height, 1). Each function returns the deflection's two
-components in arcsec, (n, height, width) each. Names and conventions are lenstronomy's
+Parameters are tensors (n,), one value per lens. Positions `x` and `y` in arcsec broadcast to (n, height, width). A
+regular grid may be a row (1, width) and a column (height, 1). Each function returns the two components of the
+deflection in arcsec, (n, height, width) each. Names and conventions are those of lenstronomy
 (https://lenstronomy.readthedocs.io).
 
 `deflection` adds up profiles by lenstronomy's names, the keys of `PROFILES`.

@@ -1,4 +1,4 @@
-"""Lenses of several components by lenstronomy's names, and their derivatives."""
+"""Deflections of several profiles by lenstronomy's names, and their derivatives."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def deflection(
 ) -> tuple[Tensor, Tensor]:
     """Deflection of a sum of profiles: `[("EPL", {...}), ("SHEAR", {...})]`.
 
-    Profiles of one kind are evaluated one after the other, so that k subhaloes take k times the time of one but no
-    more memory, as long as no gradients are asked for.
+    Profiles are evaluated one after the other: k subhaloes take k times as long as one. They need more memory only if
+    gradients are computed.
 
     Args:
-        x: Positions in arcsec that broadcast to (n, height, width), or a grid's (1, width).
-        y: Positions in arcsec, or a grid's (height, 1).
-        components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k of one kind in each lens.
-            Centres are the origin if not given.
-        max_ellipticity: Upper limit of |e| of power laws, from the prior, which defines the length of their series. For
-            larger |e| they are less accurate.
+        x: Positions in arcsec that broadcast to (n, height, width), or the row (1, width) of a grid.
+        y: Positions in arcsec, or the column (height, 1) of a grid.
+        components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k profiles of one kind in
+            each lens. The default centre is the origin.
+        max_ellipticity: Upper limit of |e| of power laws, from the prior. It defines the length of their series, which
+            are less accurate for larger |e|.
 
     Returns:
-        The deflection's components in arcsec, (n, height, width) each, of the type of `x`.
+        The deflection's components in arcsec, (n, height, width) each, of the dtype of `x`.
 
     Raises:
         UsageError: A profile or parameter is unknown.
@@ -86,7 +86,7 @@ def hessian(
     with torch.enable_grad():
         if not create_graph:
             x, y = x.detach(), y.detach()
-        # Copies: each position has to be a variable of its own.
+        # Copies, because each position must be a separate variable.
         x, y = (part.clone() if part.requires_grad else part.clone().requires_grad_() for part in (x, y))
         along_x, along_y = _sum(x, y, calls, n, max_ellipticity)
         derivative = partial(torch.autograd.grad, create_graph=create_graph, materialize_grads=True)

@@ -1,4 +1,4 @@
-"""Deflections of the surroundings of a lens and of mass along the line of sight."""
+"""Deflections of external shear, a mass sheet and a point mass."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def point_mass(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, cente
         center_y: Position in arcsec.
 
     Returns:
-        The deflection's components in arcsec, (n, height, width) each; it falls to zero within 1e-9 arcsec.
+        The deflection's components in arcsec, (n, height, width) each; zero at the point, and damped
+        within 1e-9 arcsec of it.
     """
     dx, dy = offsets(x, y, center_x, center_y)
     scale = columns(theta_E * theta_E)[0] / (dx * dx + dy * dy).clamp(min=R2_FLOOR)

@@ -1,7 +1,7 @@
 """Deflections of spherical haloes: NFW, truncated NFW and pseudo-Jaffe profiles.
 
-Each is written so that nothing cancels, neither towards the centre nor where a formula changes: they hold in float32,
-to any radius, and so do their derivatives.
+The formulas avoid cancellation, both near the centre and where a formula changes. Deflections and their derivatives are
+therefore accurate in float32 at any radius.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from lenskit_lensing.mass.coordinates import R2_FLOOR, columns, offsets
 
 NEAR = 2e-3
-"""Range of |1 - (r / Rs)^2| where a series of five terms, good to 3e-15, stands for formulas that change at r = Rs."""
+"""Range of |1 - (r / Rs)^2| where a series of five terms, with an error of 3e-15, replaces the formulas at r = Rs."""
 
 
 def nfw(
@@ -52,9 +52,9 @@ def tnfw(
 
     The density of NFW is multiplied by r_trunc^2 / (r^2 + r_trunc^2).
 
-    Baltz, Marshall & Oguri (2009, https://arxiv.org/abs/0705.0682), with x^2 taken out of all terms by hand. With
-    x = r / Rs, tau = r_trunc / Rs, q = sqrt(tau^2 + x^2), d = 1 / (tau (q + tau)), and with h, F and L = ln(2 / x) of
-    the NFW profile, the mass within r over x^2 is tau^2 / (tau^2 + 1)^2 times
+    Baltz, Marshall & Oguri (2009, https://arxiv.org/abs/0705.0682), with the factor x^2 taken out of all terms. Let
+    x = r / Rs, tau = r_trunc / Rs, q = sqrt(tau^2 + x^2), d = 1 / (tau (q + tau)), and h, F and L = ln(2 / x) as in
+    `_nfw`. The mass within r, divided by x^2, is tau^2 / (tau^2 + 1)^2 times
 
         (tau^2 - 1) (h - d (L + ln tau) - (1 + d x^2) ln(1 + d x^2 / 2) / x^2) + 2 F - pi / (q + tau).
 
@@ -93,8 +93,8 @@ def pjaffe(
 
     rho ~ 1 / ((r^2 + Ra^2) (r^2 + Rs^2)).
 
-    Eliasdottir et al. (2007, https://arxiv.org/abs/0710.5636), equation A20, brought to a form in which nothing cancels
-    and the two radii may be equal: with A = sqrt(Ra^2 + r^2) and S = sqrt(Rs^2 + r^2),
+    Eliasdottir et al. (2007, https://arxiv.org/abs/0710.5636), equation A20, in a form without cancellation that also
+    allows equal radii. With A = sqrt(Ra^2 + r^2) and S = sqrt(Rs^2 + r^2),
 
         alpha = 2 sigma0 Ra Rs (1 + (Ra + Rs) / (A + S)) / ((Ra + A) (Rs + S)) r.
 
@@ -126,13 +126,13 @@ def _central_strength(Rs: Tensor, alpha_Rs: Tensor) -> Tensor:
 def _nfw(x2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return parts of the deflection of an NFW profile at x^2.
 
-    F = arcosh(1 / x) / sqrt(1 - x^2), and its continuation.
+    F = arcosh(1 / x) / sqrt(1 - x^2) for x < 1, and its analytic continuation for x > 1.
 
     The mass within x is proportional to F - L with L = ln(2 / x), and the deflection to h = (F - L) / x^2. For x < 1, h
-    is found first, because F and L have a logarithm in common: with s = sqrt(1 - x^2), F = (L + ln((1 + s) / 2)) / s.
+    is computed without F - L, because F and L share a logarithm: F = (L + ln((1 + s) / 2)) / s with s = sqrt(1 - x^2).
 
     Returns:
-        L, h for x < 1, F for x > 1 or next to it, and where the former of the two is right: 1 or 0.
+        L; h, valid for x < 1; F, valid for x > 1 and near 1; and a mask, 1 where h is valid and 0 where F is.
     """
     log = math.log(2) - x2.log() / 2
     y = 1 - x2
@@ -148,8 +148,8 @@ def _nfw(x2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _is_positive(values: Tensor) -> Tensor:
-    """Return one or zero.
+    """Return one where values are positive, else zero, in place.
 
-    Blending two formulas by `torch.lerp` takes a tenth of the time of `torch.where`.
+    `torch.lerp` with such a mask takes a tenth of the time of `torch.where`.
     """
     return values.sign_().relu_()

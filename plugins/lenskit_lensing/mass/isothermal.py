@@ -8,11 +8,13 @@ from torch import Tensor
 from lenskit_lensing.mass.coordinates import R2_FLOOR, columns, elliptical, offsets
 
 NEARLY_ROUND = 0.01
-"""Ellipticity |e| below which the closed form's derivatives cancel, and a series takes its place."""
+"""Ellipticity |e| below which a series replaces the closed form, whose derivatives would suffer from cancellation."""
 
 
 def sis(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Deflection of the singular isothermal sphere, kappa = theta_E / (2 r): SIS.
+    """Deflection of the singular isothermal sphere, lenstronomy's SIS.
+
+    kappa = theta_E / (2 r).
 
     Args:
         x: Positions in arcsec.
@@ -22,7 +24,7 @@ def sis(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, center_y: Te
         center_y: Centre in arcsec.
 
     Returns:
-        The deflection's components in arcsec, (n, height, width) each; zero at the very centre.
+        The deflection's components in arcsec, (n, height, width) each; zero at the centre.
     """
     dx, dy = offsets(x, y, center_x, center_y)
     scale = columns(theta_E)[0] * (dx * dx + dy * dy).clamp(min=R2_FLOOR).rsqrt()
@@ -32,10 +34,12 @@ def sis(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, center_y: Te
 def sie(
     x: Tensor, y: Tensor, *, theta_E: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of the singular isothermal ellipsoid, kappa = theta_E / (2 R): SIE.
+    """Deflection of the singular isothermal ellipsoid, lenstronomy's SIE.
 
-    In the elliptical coordinates zeta = |zeta| u the power law's series has a sum for gamma = 2 (Kormann et al. 1994,
-    https://ui.adsabs.harvard.edu/abs/1994A%26A...284..285K):
+    kappa = theta_E / (2 R).
+
+    For gamma = 2, the series of the power law has a closed form in the elliptical coordinates zeta = |zeta| u (Kormann
+    et al. 1994, https://ui.adsabs.harvard.edu/abs/1994A%26A...284..285K):
 
         alpha = theta_E sqrt(1 - |e|^2) arctan(conj(s) u) / conj(s),  s = sqrt(e).
 
@@ -49,7 +53,7 @@ def sie(
         center_y: Centre in arcsec.
 
     Returns:
-        The deflection's components in arcsec, (n, height, width) each; zero at the very centre.
+        The deflection's components in arcsec, (n, height, width) each; zero at the centre.
     """
     zeta_x, zeta_y = elliptical(x, y, e1, e2, center_x, center_y)
     scale = (zeta_x * zeta_x + zeta_y * zeta_y).clamp(min=R2_FLOOR).rsqrt()
@@ -65,7 +69,7 @@ def sie(
 
 
 def _arctan(u: Tensor, v: Tensor, e1: Tensor, e2: Tensor) -> tuple[Tensor, Tensor]:
-    """arctan(conj(s) (u + iv)) / conj(s) with s = sqrt(e)."""
+    """Return arctan(conj(s) (u + iv)) / conj(s) with s = sqrt(e)."""
     norm = torch.hypot(e1, e2)
     phi = torch.atan2(e2, e1) / 2
     cos, sin, root, inner, outer = columns(phi.cos(), phi.sin(), norm.sqrt(), 1 - norm, 1 + norm)
@@ -75,7 +79,10 @@ def _arctan(u: Tensor, v: Tensor, e1: Tensor, e2: Tensor) -> tuple[Tensor, Tenso
 
 
 def _series(u: Tensor, v: Tensor, e1: Tensor, e2: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for small e: (u + iv) sum_k w^k / (2k + 1), w = -conj(e) (u + iv)^2."""
+    """Return `_arctan` for small e as a series.
+
+    It is (u + iv) sum_k w^k / (2k + 1), w = -conj(e) (u + iv)^2.
+    """
     e1, e2 = columns(e1, e2)
     real, half_imag = u * u - v * v, u * v
     w_x, w_y = -(e1 * real + 2 * e2 * half_imag), e2 * real - 2 * e1 * half_imag

@@ -1,4 +1,4 @@
-"""Deflection of multipoles: departures of a lens from an ellipse."""
+"""Deflection of multipoles, which make a lens differ from an ellipse."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def multipole(
     Args:
         x: Positions in arcsec.
         y: Positions in arcsec.
-        m: Order, at least 2; one for all lenses of a batch.
+        m: Order, an integer of at least 2, the same for all lenses of a batch.
         a_m: Amplitude in arcsec.
         phi_m: Orientation from +x towards +y in radians.
         center_x: Centre in arcsec.
         center_y: Centre in arcsec.
-        r_E: Taken for lenstronomy's sake, where it matters to m = 1 alone.
+        r_E: Ignored. lenstronomy has this parameter, and uses it for m = 1 only.
 
     Returns:
-        The deflection's components in arcsec, (n, height, width) each; zero at the very centre, where it has no limit.
+        The deflection's components in arcsec, (n, height, width) each; zero at the centre, where they have no limit.
     """
     if m != int(m) or m < 2:
-        raise UsageError(f"a multipole of order m = {m}: an integer of at least 2 is right")
+        raise UsageError(f"a multipole of order m = {m}; m must be an integer of at least 2")
     dx, dy = offsets(x, y, center_x, center_y)
     scale = (dx * dx + dy * dy).clamp(min=R2_FLOOR).rsqrt()
     cos, sin = dx * scale, dy * scale

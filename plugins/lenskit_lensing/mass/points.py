@@ -9,11 +9,10 @@ from lenskit_lensing.mass.coordinates import R2_FLOOR, columns, offsets
 
 
 def point_masses(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Deflection of k points in each lens, the sum of theta_E^2 / r.
+    """Deflection of k point masses in each lens, the sum of theta_E^2 / r.
 
-    It equals k times lenstronomy's POINT_MASS.
-
-    Several times faster than one call a point, and with no more memory: four passes over the positions for each.
+    It equals the sum of k POINT_MASS profiles of lenstronomy. It is several times faster than one call of `point_mass`
+    per point, and needs no more memory: each point takes four passes over the positions.
 
     Args:
         x: Positions in arcsec.
@@ -23,7 +22,8 @@ def point_masses(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, cen
         center_y: Positions in arcsec, (n, k).
 
     Returns:
-        The deflection's components in arcsec, (n, height, width) each; each point's falls to zero within 1e-9 arcsec.
+        The deflection's components in arcsec, (n, height, width) each. Within 1e-9 arcsec of a point, its
+        deflection falls to zero.
     """
     n, k = theta_E.shape
     shape = (n, *torch.broadcast_shapes(x.shape, y.shape)[-2:])
@@ -42,14 +42,14 @@ def line_mass(
 ) -> tuple[Tensor, Tensor]:
     """Deflection of mass spread evenly along a straight line, in closed form.
 
-    The integral of a point's deflection along it. With z = x + iy from the middle, z' = z e^{-i angle} and L the half
-    length,
+    It is the integral of a point's deflection along the line. With z = x + iy from the middle of the line,
+    z' = z e^{-i angle} and L the half length,
 
         alpha = e^{i angle} conj(theta_E^2 / (2 L) ln((z' + L) / (z' - L))).
 
-    Nothing is made smooth. Across the line the deflection jumps by pi theta_E^2 / L, as at any sheet seen edge-on, and
-    on it the component across is zero, the mean of both sides. At the ends it grows as a logarithm, and stops growing
-    within 1e-9 arcsec.
+    The deflection is not smoothed. Across the line it jumps by pi theta_E^2 / L, as at any sheet seen edge-on. On the
+    line the perpendicular component is zero, the mean of both sides. Towards the ends of the line the deflection grows
+    logarithmically, down to a distance of 1e-9 arcsec.
 
     Args:
         x: Positions in arcsec.
@@ -66,7 +66,7 @@ def line_mass(
     dx, dy = offsets(x, y, center_x, center_y)
     cos, sin, L, half = columns(angle.cos(), angle.sin(), half_length, theta_E * theta_E / (2 * half_length))
     along, across = cos * dx + sin * dy, cos * dy - sin * dx
-    # |z' + L|^2 / |z' - L|^2 = 1 + 4 x' L / |z' - L|^2, written for x' > 0: so nothing cancels far away.
+    # |z' + L|^2 / |z' - L|^2 = 1 + 4 x' L / |z' - L|^2, written for x' > 0 to avoid cancellation far away.
     ahead = along.abs()
     nearer = ((ahead - L) ** 2 + across * across).clamp_(min=R2_FLOOR)
     alpha_along = half / 2 * along.sign() * torch.log1p(4 * L * ahead / nearer)

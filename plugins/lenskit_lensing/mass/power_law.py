@@ -12,17 +12,17 @@ from torch.autograd.forward_ad import unpack_dual
 from lenskit_lensing.mass.coordinates import R2_FLOOR, columns, elliptical
 
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-10}
-"""At which to cut the power law's series, by type: deflections are then within 1e-5 and 1e-9 arcsec."""
+"""Relative truncation error of the power law's series; deflections are then within 1e-5 and 1e-9 arcsec."""
 
 _TINY = 1e-30
-"""Added to |e|^2, so that its root has a derivative at e = 0."""
+"""Added to |e|^2, so that |e| has a derivative at e = 0."""
 
 
 def epl_terms(ellipticity: float, tolerance: float) -> int:
     """Return the number of terms of the power law's series.
 
-    The error is proportional to |e| to the number of terms. The number must follow from the limit of the prior. If it
-    followed from the batch, an image would depend on the other images.
+    The error is proportional to |e| to the power of this number. Choose it from the upper limit of the prior. If it
+    depended on the batch, an image would depend on the other images in the batch.
 
     Args:
         ellipticity: Upper bound of |e|, below 1.
@@ -49,14 +49,15 @@ def epl(
 
     kappa = (3 - gamma) / 2 (theta_E / R)^(gamma - 1).
 
-    Tessore & Metcalf (2015, https://arxiv.org/abs/1507.01819) give it as a hypergeometric series. In the elliptical
-    coordinates zeta it reads, with t = gamma - 1 and the elliptical radius R = |zeta| / sqrt(1 - |e|^2),
+    Tessore & Metcalf (2015, https://arxiv.org/abs/1507.01819) give the deflection as a hypergeometric series. In
+    the elliptical coordinates zeta, with t = gamma - 1 and the elliptical radius R = |zeta| / sqrt(1 - |e|^2),
 
         alpha = (theta_E / R)^t zeta sum_k c_k w^k,  w = -conj(e) zeta / conj(zeta),
         c_k = prod_{j=1..k} (2j - (2 - t)) / (2j + (2 - t)).
 
-    Since |w| = |e| is one number a lens, the sum is a Fourier series of the angle, taken by Clenshaw's recurrence: two
-    passes over the pixels a term. It is taken in fewer terms along another ellipse's angle, see `_halfway`.
+    |w| = |e| is constant for each lens. The sum is therefore a Fourier series of the angle, evaluated by Clenshaw's
+    recurrence with two passes over the pixels per term. If no gradients are needed, `_halfway` reduces the number of
+    terms by the use of a rounder ellipse.
 
     Args:
         x: Positions in arcsec.
@@ -70,7 +71,7 @@ def epl(
         terms: Length of the series, see `epl_terms`.
 
     Returns:
-        The deflection's components in arcsec, (n, height, width) each; zero at the very centre.
+        The deflection's components in arcsec, (n, height, width) each; zero at the centre.
     """
     t = gamma - 1
     ellipticity = (e1 * e1 + e2 * e2 + _TINY).sqrt()
@@ -109,7 +110,7 @@ def _coefficients(t: Tensor, ellipticity: Tensor, terms: int) -> Tensor:
 
 
 def _enough(terms: int, dtype: torch.dtype) -> int:
-    """Return the terms of `_halfway` for the truncation error of the plain series.
+    """Return the number of terms that `_halfway` needs for the same truncation error.
 
     With |e| = 1 / cosh(ln(1 / |h|)), ln(1 / |h|) is at least sqrt(2 ln(1 / |e|)).
     """
@@ -117,19 +118,20 @@ def _enough(terms: int, dtype: torch.dtype) -> int:
 
 
 def _halfway(coefficients: Tensor, half_ellipticity: Tensor, terms: int) -> Tensor:
-    """Return the same sum as a Fourier series of the angle of eta.
+    """Return Fourier coefficients of the same sum in the angle of eta.
 
     eta = z - h conj(z), with |h| = |e| / (1 + sqrt(1 - |e|^2)).
 
-    An ellipse of axis ratio sqrt(q) has that ellipticity. Seen from the major axis, zeta and eta lie in directions
-    phi / 2 and chi / 2 with tan(phi / 2) = tan(chi / 2) / sqrt(q): a Moebius transform of e^(i chi) to e^(i phi), so
-    that the sum is a power series in the one as in the other. It converges as |h|^k instead of |e|^k, and with no other
-    ellipse faster: the singularities beyond the circle are then equally far at both ends.
+    h is the ellipticity of an ellipse of axis ratio sqrt(q). Relative to the major axis, zeta and eta have directions
+    phi / 2 and chi / 2 with tan(phi / 2) = tan(chi / 2) / sqrt(q). This is a Moebius transform of e^(i chi) to
+    e^(i phi), so the sum is a power series in either variable. The series in e^(i chi) converges as |h|^k instead of
+    |e|^k. No other ellipse gives faster convergence, because the singularities outside the circle are then equally far
+    away at both ends.
 
     Args:
         coefficients: (n, k) of the series in e^(i phi).
         half_ellipticity: (n,) |h|.
-        terms: Of the series in e^(i chi).
+        terms: Number of terms of the series in e^(i chi).
 
     Returns:
         (n, terms): the Fourier coefficients of the real part by a discrete cosine transform.

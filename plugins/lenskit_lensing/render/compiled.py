@@ -1,8 +1,8 @@
 """Optional `torch.compile` for passes over many pixels.
 
 Compilation fuses the passes, which saves about a fifth of the time of an image on a CPU. It takes a minute when a
-process first renders, the time saved on hundreds of thousands of images. So it is off by default; LENSKIT_COMPILE=1 in
-the environment enables it.
+process first renders, as much as it saves on hundreds of thousands of images. It is therefore off by default;
+LENSKIT_COMPILE=1 in the environment enables it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,6 @@ def works(device: str) -> bool:
         torch.compile(lambda x: torch.sin(x) * x + 1)(torch.zeros(64, device=device))
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        log.warning("torch.compile does not work here, going on without it (%s)", reason)
+        log.warning("torch.compile does not work here; continuing without it (%s)", reason)
         return False
     return True

@@ -34,7 +34,7 @@ class Convolver:
 
         Args:
             images: (n, channels, pixels, pixels), real.
-            psf: Number of the PSF, (n,) for all channels of an image or (n, channels). The first costs half as much.
+            psf: Number of the PSF, (n,) for all channels of an image or (n, channels). (n,) costs half as much.
 
         Returns:
             (n, channels, pixels, pixels).
@@ -58,7 +58,7 @@ class Convolver:
         frame = slice(margin, margin + self.pixels)
         blurred = torch.fft.ifft2(spectrum)[:, :, frame, frame]
         both = torch.stack([blurred.real, blurred.imag / alike], dim=2).flatten(1, 2)
-        return (both * seen)[:, :channels]  # an empty image must not get rounding errors of the other one
+        return (both * seen)[:, :channels]  # an empty image must not get rounding errors of its partner
 
     def _transfer(self, like: Tensor) -> Tensor:
         """Return the Fourier transforms of the PSFs, (k, size, size)."""

@@ -1,13 +1,14 @@
-"""The average over pixels of light that rises steeply to its centre.
+"""Average over pixels of light profiles with a steep centre.
 
-Sampled at the middle of pixels, a Sersic profile with a high index has a peak that depends on where in its pixel the
-centre lies: with n from 3 to 8 it is wrong by -19 to +39 % (5 to 95 %) even after a PSF. The 5 x 5 pixels around the
-centre are therefore averaged, with a Gauss-Legendre rule along each axis whose nodes crowd towards the centre: pixels
-are cut at the centre's coordinate, and in each piece the distance from it is r = a + (b - a) s^p with Gaussian s.
+If a Sersic profile with a high index is evaluated at the middle of pixels, its peak depends on the position of the
+centre within the pixel. For n from 3 to 8 the peak is wrong by -19 to +39 % (5 to 95 %), even after a PSF. The 5 x 5
+pixels around the centre are therefore averaged by a Gauss-Legendre rule along each axis, with nodes that crowd towards
+the centre. Pixels are cut at the coordinate of the centre. In each piece the distance from the centre is
+r = a + (b - a) s^p, with Gauss-Legendre nodes s.
 
-That is 38 x 38 points for all 25 pixels. Against a converged rule, over n 3 to 8 and axis ratios down to 0.13, the
-central pixel's average errs by 5e-5 (median), 1e-3 (95 %) and 6e-3 (at worst); 16 x 16 to 25 x 25 even points in every
-pixel, five times as many, err by 2e-3, 1e-2 and 4e-2.
+All 25 pixels together take 38 x 38 points. Relative to a converged rule, for n from 3 to 8 and axis ratios down to
+0.13, the error of the central pixel is 5e-5 (median), 1e-3 (95 %) and 6e-3 (maximum). For 16 x 16 to 25 x 25 evenly
+spaced points in every pixel, at least four times as many in total, these errors are 2e-3, 1e-2 and 4e-2.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class Rule(NamedTuple):
 def cusp_rule(center: Tensor, pixels: int, pixel_scale: float) -> Rule:
     """Return the rule along one axis for profiles centred at `center` (n,).
 
-    The centre is in arcsec from the centre of the frame. Blocks stay within the frame. For a centre in its outer two
-    pixels or outside, the rule is correct but less accurate.
+    The centre is in arcsec from the centre of the frame. Blocks stay within the frame. For a centre in the outer
+    two pixels of the frame or outside, the rule is correct but less accurate.
     """
     place = center / pixel_scale + pixels / 2
     central = place.floor().clamp(BLOCK // 2, pixels - 1 - BLOCK // 2)
@@ -60,8 +61,8 @@ def _parts(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
     """Return nodes and weights as functions of the position of the centre.
 
     Nodes are in pixels from the left edge of the centre's pixel. For a centre at a fraction f of a pixel from that
-    edge, nodes are `still + f moving` (nodes,) and weights `weights + f changing` (BLOCK, nodes): only in the centre's
-    pixel do pieces end at its edges and at the centre.
+    edge, nodes are `still + f moving` (nodes,) and weights `weights + f changing` (BLOCK, nodes). Only the pieces in
+    the centre's pixel depend on f.
     """
     still, moving, weights, changing = [], [], [], []
     for side, (number, (count, power)) in product((-1, 1), enumerate(PIECES)):

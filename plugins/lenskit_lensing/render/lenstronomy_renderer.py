@@ -1,4 +1,4 @@
-"""Reference renderer: the same scenes with lenstronomy, one by one.
+"""Reference renderer, which renders scenes one by one with lenstronomy.
 
 See https://lenstronomy.readthedocs.io. All light is evaluated by lenstronomy. As in the fast renderer, the pixels
 around the centre of the lens light are averaged by the rule of `lenskit_lensing.render.cusp`.
@@ -77,8 +77,8 @@ class LenstronomyRenderer:
     def lens_light(self, scene: Mapping[str, Tensor]) -> Tensor:
         """Render the light of the lens galaxy before the PSF, (n, pixels, pixels).
 
-        It is the surface brightness relative to that at R_sersic. The scene needs the entries `light_...`, and may have
-        `disc_...`. lenstronomy has no profile with isophotes that are not elliptical.
+        The surface brightness is one at R_sersic. The scene needs the entries `light_...`, and may have `disc_...`.
+        lenstronomy has no profile with isophotes that are not elliptical.
         """
         images = [self._lens_light(row) for row in _rows(scene)]
         return torch.from_numpy(np.reshape(images, (-1, self.pixels, self.pixels))).to(scene["light_x"])
@@ -87,7 +87,7 @@ class LenstronomyRenderer:
         galaxies = [self._galaxy(scene, name) for name in ("source", "companion") if scene[f"{name}_flux"] > 0]
         model = self._model(scene["psf"], tuple(profile for profile, _ in galaxies))
         lens = [{name: scene[name] for name in EPL}, {name: scene[name] for name in ("gamma1", "gamma2")}]
-        # An INTERPOL profile keeps the first image that it is given.
+        # An INTERPOL profile caches its first image.
         model.SourceModel.delete_interpol_caches()
         source = [arguments for _, arguments in galaxies]
         blur = model.ImageNumerics.convolution_class.convolution2d
@@ -126,7 +126,7 @@ class LenstronomyRenderer:
             names = {"R_sersic": "R_sersic", "Rb": "Rb", "n_sersic": "n", "gamma": "core_slope", "e1": "e1", "e2": "e2"}
             return "CORE_SERSIC", arguments | {theirs: entries[ours] for theirs, ours in names.items()}
         if self.stamps is None:
-            raise ValueError("the scene has real galaxies as sources, and this renderer was given none")
+            raise ValueError("the scene has real galaxies as sources; create the renderer with stamps=...")
         image = self.stamps[entries["stamp"]].cpu().double().numpy()
         if entries["mirror"] < 0:
             image = image[:, ::-1]

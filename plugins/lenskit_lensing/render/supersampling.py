@@ -26,8 +26,9 @@ def averaged(brightness: Brightness, middles: Tensor, pixel_scale: float, rays: 
     """Average a surface brightness over pixels: (n, pixels, pixels).
 
     `adaptive` casts one ray per pixel, and 8 x 8 in the 3 % of the pixels of each image whose first rays differ most
-    from their surroundings: 2.9 rays per pixel, with the maximum of 8 x 8 everywhere. The fraction is fixed, so that an
-    image does not depend on its batch and no device synchronises with the host.
+    from their surroundings. This takes 2.9 rays per pixel, and the maximum of the image is as accurate as with 8 x 8
+    rays in every pixel. The fraction is fixed, so that an image does not depend on its batch and no device synchronises
+    with the host.
 
     Args:
         brightness: Function of positions in arcsec.
@@ -58,8 +59,8 @@ def _adaptive(brightness: Brightness, middles: Tensor, pixel_scale: float) -> Te
 def _unevenness(images: Tensor) -> Tensor:
     """Return the maximum deviation of pixels from their surroundings.
 
-    It is the difference from the local mean, scaled to that of one ray from its pixel, the maximum of each 3 x 3
-    pixels.
+    It is the absolute difference from the mean of 3 x 3 pixels, and of this the maximum over 3 x 3 pixels. The error of
+    one ray per pixel is proportional to the difference.
     """
     images = images[:, None]
     around = avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)

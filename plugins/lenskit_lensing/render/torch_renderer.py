@@ -56,8 +56,8 @@ class TorchRenderer:
     `renderer(scene)` returns both after the PSF. Simulators that blend light themselves use `arc` and `lens_light`,
     which are before the PSF, and `convolve`, or their own `Convolver` for each band.
 
-    Its tensors are moved to the device of a scene at the first use, and kept there. On a GPU no operation synchronises
-    with the host.
+    Tensors of the renderer move to the device of a scene at first use, and stay there. On a GPU no operation
+    synchronises with the host.
 
     Args:
         pixels: Height and width of the image.
@@ -122,13 +122,12 @@ class TorchRenderer:
     def lens_light(self, scene: Scene) -> Tensor:
         """Render the light of the lens galaxy before the PSF, (n, pixels, pixels).
 
-        It is the surface brightness relative to that at R_sersic. The scene needs the entries `light_...`, and may have
-        `disc_...`.
+        The surface brightness is one at R_sersic. The scene needs the entries `light_...`, and may have `disc_...`.
         """
         return self._in_chunks(self._lens_light, scene)
 
     def averaged(self, profile: Callable[..., Tensor], parameters: Scene) -> Tensor:
-        """Render other light before the PSF, averaged over pixels: (n, pixels, pixels).
+        """Render any profile before the PSF, averaged over pixels: (n, pixels, pixels).
 
         Args:
             profile: Surface brightness at positions x, y in arcsec, with the parameters as keywords.
@@ -215,7 +214,7 @@ class TorchRenderer:
 
     def _stamp(self, x: Tensor, y: Tensor, source: Scene) -> Tensor:
         if self.stamps is None:
-            raise ValueError("the scene has real galaxies as sources, and this renderer was given none")
+            raise ValueError("the scene has real galaxies as sources; create the renderer with stamps=...")
         if x.device not in self._stamps:
             self._stamps[x.device] = self.stamps.to(x.device)
         return pixelated(

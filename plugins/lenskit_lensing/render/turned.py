@@ -1,4 +1,4 @@
-"""Rotation of images by any angle that preserves their noise."""
+"""Rotation of images by any angle, without a change of their noise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lenskit_lensing.mass.coordinates import columns
 
 MARGIN = 12
-"""Pixels on each side, beyond the diagonal of the image, in which a frame fades out: rows and columns are periodic."""
+"""Pixels on each side, outside the diagonal of the image, in which a frame fades out: shifts of rows are periodic."""
 
 
 def frame_for(pixels: int) -> int:
@@ -31,8 +31,8 @@ def turned(images: Tensor, angle: Tensor, x: Tensor, y: Tensor, pixels: int) -> 
     same standard deviation. Bilinear interpolation would smooth it.
 
     Args:
-        images: (n, size, size) with `size` at least `pixels`, and even if `pixels` is even. An image too small for its
-            corners is mirrored at its borders.
+        images: (n, size, size) with `size` at least `pixels`, and even if `pixels` is even. An image that does not fill
+            the corners is mirrored at its borders.
         angle: (n,) in radians from +x towards +y, between -pi/4 and pi/4.
         x: (n,) shift in pixels after the rotation.
         y: (n,) shift in pixels after the rotation.
@@ -90,7 +90,7 @@ def framed(images: Tensor, size: int) -> Tensor:
         excess = images.shape[side] - size
         if excess > 0:
             images = images.narrow(side, excess // 2, size)
-    while min(images.shape[-2:]) < size:  # once, but for the smallest images: a mirror shows no more than the image
+    while min(images.shape[-2:]) < size:  # repeated for very small images, because a mirror adds at most their size
         y, x = (min((size - length) // 2, length - 1) for length in images.shape[-2:])
         images = F.pad(images[:, None], (x, x, y, y), mode="reflect")[:, 0]
     return images

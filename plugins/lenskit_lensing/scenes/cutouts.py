@@ -28,7 +28,7 @@ FARTHEST = 4.0
 """Maximum distance in pixels along x or y between a central galaxy and the centre of the frame."""
 
 DIGITS = 4
-"""Decimals of measured shapes: larger than the rounding errors of processors, so draws are identical everywhere."""
+"""Decimals of measured shapes: coarser than rounding errors, so scenes are identical on all processors."""
 
 
 class Shape(NamedTuple):
@@ -39,7 +39,7 @@ class Shape(NamedTuple):
         center: (n, 2), x and y in pixels from the centre of the frame.
         noise: (n,) standard deviation of the sky.
         peak: (n,) largest value.
-        there: (n,) whether there is a galaxy.
+        there: (n,) whether there is a galaxy in the middle.
     """
 
     ellipticity: Tensor
@@ -85,9 +85,9 @@ class Cutouts:
         return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
 
     def alike(self, galaxy: Tensor, u: Tensor) -> Tensor:
-        """Choose another galaxy of similar axis ratio for each galaxy (n,).
+        """Choose a different galaxy of similar axis ratio for each galaxy (n,).
 
-        The choice is by uniform numbers u (n,) from 0 to 1.
+        `u` (n,) are uniform random numbers from 0 to 1.
         """
         first, others, rank = self.first[galaxy], (self.last - self.first)[galaxy], self.rank[galaxy]
         place = first + torch.minimum((u * others).long(), others - 1)
@@ -99,8 +99,8 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
 
     Args:
         text: `[READER:]PATH[?OPTION=VALUE&...]`.
-        pixels: Height and width of images; by default those of the cutouts. More pixels of larger cutouts are kept to
-            fill the corners of rotated images.
+        pixels: Height and width of images; by default those of the cutouts. Further pixels of larger cutouts are kept
+            to fill the corners of rotated images.
         tolerance: Largest difference of axis ratios of similar galaxies.
 
     Returns:
@@ -117,8 +117,8 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
     kept -= (kept - pixels) % 2
     if kept < math.sqrt(2) * pixels:
         log.info(
-            "%s: %d pixels are too few for the corners of turned images of %d pixels, which lens-fixed pairs have; "
-            "corners are mirrored: pixels=%d or larger cutouts are right",
+            "%s: cutouts of %d pixels do not fill the corners of rotated images of %d pixels in lens-fixed pairs; "
+            "corners are mirrored: use pixels=%d or larger cutouts",
             text, kept, pixels, math.floor(kept / math.sqrt(2)),
         )  # fmt: skip
     check_bytes(text, 4 * len(dataset) * kept**2, "all of its galaxies")
@@ -137,7 +137,7 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
     if len(left) < 2:
         raise UsageError(
             f"option galaxies: {text} has {len(left)} image{'' if len(left) == 1 else 's'} with a galaxy in the "
-            "middle; at least 2 are needed, and thousands are right"
+            "middle; at least 2 are needed; use thousands"
         )
     peak = shape.peak[left]
     ellipticity = shape.ellipticity[left]
@@ -150,7 +150,7 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
         peak,
         *_neighbourhoods(axis_ratio(ellipticity), tolerance, text),
     )
-    log.info("%s: arcs are painted onto %d galaxies", text, len(cutouts))
+    log.info("%s: arcs are added to %d galaxies", text, len(cutouts))
     return cutouts, pixels, scale
 
 
@@ -178,19 +178,19 @@ def _checked(dataset: Dataset, text: str, pixels: int | None) -> tuple[int, floa
     """Return the height and width of images, and their pixel scale."""
     channels, height, width = dataset.image_shape
     if channels != 1:
-        raise UsageError(f"option galaxies: {text} has {channels} channels; images of one band are right")
+        raise UsageError(f"option galaxies: {text} has {channels} channels; use images of one band")
     smallest = min(height, width)
     if pixels is None and smallest < 16:
-        raise UsageError(f"option galaxies: {text} has {height} x {width} pixels; at least 16 x 16 are right")
+        raise UsageError(f"option galaxies: {text} has {height} x {width} pixels; they must be at least 16 x 16")
     if pixels is not None and smallest < pixels:
         raise UsageError(
-            f"option pixels: {pixels}, but {text} has {height} x {width} pixels; at most {smallest} is right"
+            f"option pixels: {pixels}, but {text} has {height} x {width} pixels; it must be at most {smallest}"
         )
     if dataset.pixel_scale is None:
         hint = f"add {'&' if '?' in text else '?'}pixel_scale=0.05 to its path, in arcsec"
         if not dataset.pixel_scale_can_be_said:
             hint = "use a reader that knows it, such as fits-folder"
-        raise UsageError(f"option galaxies: the size of the pixels of {text} is not known: {hint}")
+        raise UsageError(f"option galaxies: the pixel size of {text} is not known: {hint}")
     return pixels or smallest, dataset.pixel_scale
 
 
@@ -231,7 +231,7 @@ def _neighbourhoods(q: Tensor, tolerance: float, text: str) -> tuple[Tensor, Ten
     alone = first == last
     if alone.any():
         log.info(
-            "%s: %d of %d galaxies have no other whose axis ratio is within %g: in pairs the nearest stands in",
+            "%s: %d of %d galaxies have no other galaxy with an axis ratio within %g; pairs use the nearest instead",
             text, int(alone.sum()), len(q), tolerance,
         )  # fmt: skip
         below, above = (rank - 1).clamp(min=0), (rank + 1).clamp(max=last_place)

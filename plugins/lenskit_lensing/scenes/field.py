@@ -14,12 +14,12 @@ from lenskit_lensing.priors import TAIL
 from lenskit_lensing.scenes.lens_light import total_light
 
 SHAPE = ("x", "y", "radius", "n", "e1", "e2")
-"""Entries of every neighbour, drawn from priors called `neighbour_...`."""
+"""Entries of every neighbour, sampled from priors called `neighbour_...`."""
 
 
 @dataclass
 class Neighbours:
-    """Draw of the group `field`: other galaxies in the frame, with Sersic profiles.
+    """Sampler of the group `field`: other galaxies in the frame, with Sersic profiles.
 
     The entry `neighbours` is their number. The entries `neighbour_...` (n, most) are the centre `x`, `y` in arcsec,
     `radius` (half-light, arcsec), `n`, `e1`, `e2`, and the brightness. Entries beyond the number exist but are not
@@ -42,7 +42,7 @@ class Neighbours:
         return int(self.priors["neighbours"].quantile(torch.tensor(1 - TAIL, dtype=torch.float64)))
 
     def draw(self, rng: KeyedGenerator) -> Scene:
-        """Draw neighbours."""
+        """Sample neighbours."""
         names, indices = (*SHAPE, *self.brightness), range(self.most)
         wanted = {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in names for k in indices}
         drawn = rng.samples({"neighbours": self.priors["neighbours"]} | wanted)
@@ -61,8 +61,8 @@ def neighbour_light(scene: Scene, renderer: Any, flux: Tensor) -> Tensor:
 
     Args:
         scene: Scene with the entries of `Neighbours`.
-        renderer: Its `lens_light` renders each neighbour like the light of a lens.
-        flux: Flux of each, (n, bands, most); values beyond the number are ignored.
+        renderer: Renderer whose `lens_light` renders each neighbour like the light of a lens.
+        flux: Flux of each neighbour, (n, bands, most); values beyond the number of neighbours are ignored.
 
     Returns:
         (n, bands, pixels, pixels), in units of flux per square arcsec.

@@ -19,17 +19,17 @@ STANDARD_NORMAL = Distribution.parse("normal(0, 1)")
 
 
 FOLLOWS = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
-"""Parameters of the light, and the parameters of the mass that they follow."""
+"""For each parameter of the light, the parameter of the mass that it follows."""
 
 
 @dataclass
 class LensLight:
-    """Draw of the group `lens_light`: a Sersic profile near the mass profile.
+    """Sampler of the group `lens_light`: a Sersic profile near the mass profile.
 
     Args:
         priors: Priors of `names`.
         scatter: Standard deviation of the difference between each of `FOLLOWS` and the mass.
-        names: Parameters that are drawn directly: at least `light_n`, `light_radius`.
+        names: Parameters that are sampled from their priors: at least `light_n`, `light_radius`.
         smallest: Minimum half-light radius in arcsec.
         in_arcsec: Whether `light_radius` is in arcsec; otherwise in units of theta_E.
     """
@@ -41,7 +41,7 @@ class LensLight:
     in_arcsec: bool = False
 
     def draw(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw the light of these lenses, with `light_R_sersic` in arcsec."""
+        """Sample the light of these lenses, with `light_R_sersic` in arcsec."""
         light = rng.samples({name: self.priors[name] for name in self.names} | dict.fromkeys(FOLLOWS, STANDARD_NORMAL))
         for name, of_mass in FOLLOWS.items():
             light[name] = scene[of_mass] + self.scatter[name] * light[name]
@@ -74,7 +74,7 @@ def total_light(R_sersic: Tensor, n_sersic: Tensor) -> Tensor:
     Returns:
         Flux in units of that surface brightness times square arcsec.
     """
-    # float64, so that draws do not depend on the order of summation in a batch
+    # float64, so that scenes do not depend on the order of summation in a batch
     n, b = n_sersic.double(), sersic_b(n_sersic.double())
     total = 2 * math.pi * n * R_sersic.double() ** 2 * (b - 2 * n * b.log() + torch.lgamma(2 * n)).exp()
     return total.to(R_sersic.dtype)

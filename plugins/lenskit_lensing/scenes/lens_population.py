@@ -15,18 +15,18 @@ PHYSICAL = ("velocity_dispersion", "z_lens", "z_source")
 
 
 class LensPopulation:
-    """Draw of the group `lens`: the parameters of `LENS` and, if given, of `PHYSICAL`.
+    """Sampler of the group `lens`: parameters of `LENS` and, if given, of `PHYSICAL`.
 
     Args:
         priors: Priors of `names`, and of all of `PHYSICAL` or none. With `PHYSICAL` the Einstein radius is that of an
             isothermal sphere, 4 pi (sigma / c)^2 D_ls / D_s, and its prior is not used.
         cosmology: Cosmology for this radius, see `cosmology_named`.
         chosen: Whether the user set the prior of the Einstein radius. A default may be ignored.
-        names: The parameters of `LENS` that are drawn, theta_E first.
+        names: The sampled parameters of `LENS`, theta_E first.
 
     Raises:
-        UsageError: `PHYSICAL` are given together with a user's theta_E, or incompletely, or sources may be in front of
-            lenses.
+        UsageError: The user sets both theta_E and `PHYSICAL`, or only a part of `PHYSICAL`, or sources may be in front
+            of lenses.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class LensPopulation:
         if not given:
             return
         if chosen:
-            raise UsageError(f"options theta_E and {given[0]}: one of them is right, not both")
+            raise UsageError(f"options theta_E and {given[0]}: set one of them, not both")
         if missing := [name for name in PHYSICAL if name not in given]:
-            raise UsageError(f"option {missing[0]} is missing: {', '.join(PHYSICAL)} are given together or not at all")
+            raise UsageError(f"option {missing[0]} is missing: set all of {', '.join(PHYSICAL)}, or none")
         farthest, nearest = priors["z_lens"].bounds[1], priors["z_source"].bounds[0]
         if farthest >= nearest:
             raise UsageError(
                 f"options z_lens and z_source: lenses reach a redshift of {farthest:g} and sources begin at "
-                f"{nearest:g}; all sources behind all lenses are right"
+                f"{nearest:g}; all sources must be behind all lenses"
             )
         from lenskit_lensing.cosmology import cosmology_named
 
@@ -61,7 +61,7 @@ class LensPopulation:
         return float(radii.min()), float(radii.max())
 
     def draw(self, rng: KeyedGenerator) -> Scene:
-        """Draw lenses."""
+        """Sample lenses."""
         lens = rng.samples(self._priors)
         if self.is_physical:
             lens["theta_E"] = self._cosmology.einstein_radius_sis(*(lens[name] for name in PHYSICAL))

@@ -15,22 +15,22 @@ from lenskit_lensing.scenes.lens_light import total_light
 UNIT = Distribution.parse("uniform(0, 1)")
 
 ISOPHOTES = ("light_twist", "light_m3", "light_m4")
-"""Deviations from ellipses. None is drawn if all priors are zero."""
+"""Deviations from ellipses. None is sampled if all priors are zero."""
 
 DISC = ("disc_flux_ratio", "disc_radius", "disc_thickness")
 
 
 @dataclass
 class LightStructure:
-    """Draw of an independent shape, a disc, and isophotes that are not elliptical.
+    """Sampler of an independent shape, a disc, and non-elliptical isophotes.
 
-    These are further entries of the group `lens_light`. Options that are off are not drawn. Entries:
+    These are further entries of the group `lens_light`. Options that are off add no entries. Entries:
 
     - with a prior of `light_q`: `light_q`, `light_angle`, and new values of `light_e1`, `light_e2`;
     - for isophotes, as arguments of `isophotal_sersic`: those of `ISOPHOTES` and `light_m3_angle`;
     - with discs: `disc_flux_ratio` (flux of the disc relative to the bulge, 0 without a disc), `disc_q`,
       `disc_R_sersic` in arcsec, `disc_e1`, `disc_e2`, and `disc_amplitude`, the surface brightness at that radius
-      relative to that of the bulge at its own radius.
+      relative to the surface brightness of the bulge at the bulge's radius.
 
     Args:
         priors: Priors of `ISOPHOTES` and `DISC`, and of `light_q` and `light_angle` for an independent shape.
@@ -55,7 +55,7 @@ class LightStructure:
         return self.priors[name].bounds != (0, 0)
 
     def draw(self, rng: KeyedGenerator, scene: Scene, light: Scene) -> Scene:
-        """Draw the structure of the light of these lenses.
+        """Sample the structure of the light of these lenses.
 
         Args:
             rng: The generator of the group.
@@ -77,7 +77,7 @@ class LightStructure:
         return structure
 
     def _disc(self, rng: KeyedGenerator, light: Scene, e1: Tensor, e2: Tensor) -> Scene:
-        """Draw an exponential disc of random inclination, aligned with the bulge.
+        """Sample an exponential disc of random inclination, aligned with the bulge.
 
         An oblate spheroid of axis ratio t (its thickness) at an inclination i has the projected axis ratio
         sqrt(cos^2 i + t^2 sin^2 i). For random directions cos i is uniform.

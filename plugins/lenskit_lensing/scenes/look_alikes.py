@@ -65,7 +65,7 @@ PRIORS = {
 """Priors of look-alikes. Each option has the prefix `look_alike_`."""
 
 MAX_WIDTH = 0.25
-"""Largest standard deviation of the width of a ring or tidal arc, in units of its radius; a wider one is a disc."""
+"""Largest standard deviation of the width of a ring or tidal arc, in units of its radius; a wider ring is a disc."""
 
 TAIL_CONCENTRATION, TAIL_TURN = 4.0, 0.6
 """Parameters of a tail: an arc of about one radian, and the angle in radians between its centre and its companion."""
@@ -76,7 +76,7 @@ BRIDGE_CONCENTRATION = 1.5
 
 @dataclass(frozen=True)
 class LookAlikes:
-    """Draw of galaxies that resemble lenses, for scenes without a lens.
+    """Sampler of galaxies that resemble lenses, for scenes without a lens.
 
     Args:
         fractions: Fractions of rings, spirals, mergers and edge-on discs among scenes that are not lens candidates.
@@ -90,7 +90,7 @@ class LookAlikes:
     def __post_init__(self) -> None:
         if (total := sum(self.fractions)) > 1 + 1e-9:
             names = ", ".join(f"look_alike_{kind}" for kind in KINDS[1:])
-            raise UsageError(f"options {names}: these fractions add up to {total:g}; at most 1 is right")
+            raise UsageError(f"options {names}: these fractions add up to {total:g}; the sum must be at most 1")
 
     def __bool__(self) -> bool:
         return any(self.fractions)
@@ -104,20 +104,21 @@ class LookAlikes:
         return kind
 
     def draw(self, rng: KeyedGenerator, lens: Scene, source: Scene) -> Scene:
-        """Draw the light of look-alikes, as entries of the group `source`.
+        """Sample the light of look-alikes, as entries of the group `source`.
 
-        Components that are absent have a share of 0.
+        Absent components have a share of 0.
 
         Args:
             rng: The generator of the group.
             lens: Entries `look_alike`, `theta_E`, `gamma`, `e1`, `e2`, `center_x`, `center_y`.
-            source: The source that the scene would have, with `offset`, its distance behind the lens in units of
-                theta_E. The first companion has its shape; the second has that of `companion_...`.
+            source: The source that the look-alike replaces, with `offset`: its distance from the point behind the lens
+                in units of theta_E. The first companion has the shape of this source, the second that of
+                `companion_...`.
 
         Returns:
             `look_alike_magnification`, the flux relative to that of the source, and the entries for `look_alike_light`.
         """
-        # float64, so that draws do not depend on the order of summation in a batch
+        # float64, so that scenes do not depend on the order of summation in a batch
         drawn = {
             name.removeprefix("look_alike_"): values.double()
             for name, values in rng.samples({f"look_alike_{name}": prior for name, prior in PRIORS.items()}).items()
@@ -152,7 +153,7 @@ class LookAlikes:
         }
 
     def _companions(self, drawn: Scene, lens: Scene, source: Scene, flux: Tensor) -> dict[str, Scene]:
-        """Return the companion galaxies; the first entry also serves as edge-on disc.
+        """Return the companion galaxies; an edge-on disc is the first entry.
 
         A companion has the surface brightness of the source: its area is proportional to its flux, like that of a
         lensed image.
@@ -269,6 +270,6 @@ def galaxy(x: Tensor, y: Tensor, *, R_sersic: Tensor, n: Tensor, **place: Tensor
 
 
 def _along(lens: Scene, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the ellipticity of an axis ratio with the position angle of the mass."""
+    """Return the ellipticity for the axis ratio q and the position angle of the mass."""
     angle = torch.atan2(lens["e2"], lens["e1"])
     return ellipticity(q, angle.cos(), angle.sin())

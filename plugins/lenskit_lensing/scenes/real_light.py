@@ -21,14 +21,14 @@ FLATTEST = 0.6
 
 @dataclass
 class RealLight:
-    """Draw of the galaxies of a lens and of each rendering, and the shape of the mass.
+    """Sampler of the galaxy in each rendering of a lens, and of the shape of the mass.
 
     A lens is one of the galaxies, rotated by a multiple of 90 degrees and mirrored at random, which preserves pixel
-    values. A rendering that shares its lens with another rendering shows another galaxy of similar axis ratio. This
-    galaxy is mirrored at random, rotated to the position angle of the first galaxy and shifted to its centre.
+    values. A second rendering of the same lens shows a different galaxy of similar axis ratio. This galaxy is mirrored
+    at random, rotated to the position angle of the first galaxy and shifted to the centre of the first galaxy.
 
     Args:
-        cutouts: The galaxies.
+        cutouts: Cutouts of the galaxies.
         pixels: Height and width of the image.
         pixel_scale: Pixel size in arcsec.
         center_scatter: Standard deviation in arcsec of the difference of the centres of mass and light, along x and y.
@@ -44,12 +44,12 @@ class RealLight:
     angle_scatter: float
 
     def draw_lens(self, rng: KeyedGenerator) -> Scene:
-        """Draw `e1`, `e2`, `center_x` and `center_y` of the mass, and its galaxy.
+        """Sample `e1`, `e2`, `center_x` and `center_y` of the mass, and the galaxy.
 
-        The galaxy is given by `first_galaxy`, `first_quarters` and `first_mirrored`. `lens_view` is the rendering that
-        draws it.
+        `first_galaxy`, `first_quarters` and `first_mirrored` define the galaxy. `lens_view` is the rendering that shows
+        this galaxy.
         """
-        # float64, then rounded, so that draws do not depend on the order of computation in a batch
+        # float64, then rounded, so that scenes do not depend on the order of computation in a batch
         exact = KeyedGenerator(rng.seed, rng.split, rng.group, rng.index, rng.view, torch.float64, rng.rendering)
         off = exact.samples(dict.fromkeys(("e_off", "angle_off", "x_off", "y_off"), NORMAL))
         galaxy = rng.integers("galaxy", len(self.cutouts))
@@ -75,7 +75,7 @@ class RealLight:
         }
 
     def draw_light(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw `lens_galaxy`, its axis ratio `light_q`, and its orientation in the image.
+        """Sample `lens_galaxy`, its axis ratio `light_q`, and its orientation.
 
         The galaxy is mirrored (`light_mirrored`), rotated by `light_quarters` and then by `light_turn` in radians, and
         shifted by `light_dx` and `light_dy` in pixels.

@@ -1,8 +1,8 @@
 """Simulator of Euclid images as in the Lens Finding Challenge 2.
 
 The challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html; first round: Metcalf et al. 2019,
-https://arxiv.org/abs/1802.03609) took its galaxies and haloes from cosmological simulations, which cannot be drawn
-live. Here scenes are drawn from priors. docs/euclid.md lists their sources and the assumptions.
+https://arxiv.org/abs/1802.03609) took its galaxies and haloes from cosmological simulations, which cannot be run
+during training. Here scenes are sampled from priors. docs/euclid.md lists the assumptions and the origin of the priors.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ class EuclidChallenge(Simulator):
         bands: `nisp` for H, J and Y with 66 pixels of 0.3 arcsec; `vis` for VIS with 200 pixels of 0.1 arcsec.
         task: `regression` for lenses only, with Einstein radii from a lognormal distribution around 2.1 arcsec;
             `detection` for lenses and non-lenses in similar scenes, log-uniform from 0.15 to 5 arcsec.
-        instrument: Another instrument with these bands; `euclid-nisp` or `euclid-vis` if not given.
-        supersampling: Rays along each side of a pixel; the arc is averaged over them. If not given, 3 for NISP and 2
+        instrument: A different instrument with these bands; by default `euclid-nisp` or `euclid-vis`.
+        supersampling: Rays along each side of a pixel; the arc is averaged over them. By default 3 for NISP and 2
             for VIS.
         cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
             profiles.
@@ -156,20 +156,20 @@ class EuclidChallenge(Simulator):
         stamps_clean: Whether the images in `stamps` already show galaxies on an empty sky. Otherwise sky, noise and
             neighbours are removed, as for COSMOS cutouts.
         real_fraction: Fraction of source galaxies that are real galaxies.
-        lens_fraction: Fraction of scenes that are intended as lenses. If not given, 1 for regression and 0.7 for
+        lens_fraction: Fraction of scenes that are intended as lenses. By default 1 for regression and 0.7 for
             detection.
         absent_fraction: Fraction of scenes without a source, among the scenes that are not intended as lenses and have
-            no look-alike. In the others the source lies 2 to 4 Einstein radii away.
+            no look-alike. In the remaining scenes the source lies 2 to 4 Einstein radii away.
         look_alike_ring: Fraction of scenes with a ring around the galaxy, among the scenes that are not intended as
             lenses. A look-alike replaces the source and has the flux that the source's images would have.
         look_alike_spiral: Fraction of these scenes with a disc and spiral arms.
         look_alike_merger: Fraction of these scenes with one or two companions and a tidal arc.
         look_alike_edge_on: Fraction of these scenes with a disc seen edge-on.
         theta_E: Einstein radius in arcsec; the default depends on the task.
-        theta_E_min: Smallest Einstein radius in arcsec. If not given, 0.5 for regression and 0.15 for detection.
-        theta_E_max: Largest Einstein radius in arcsec; 5 if not given.
-        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it replaces theta_E, which
-            is then that of a singular isothermal sphere. `theta_E_min` and `theta_E_max` have no effect.
+        theta_E_min: Smallest Einstein radius in arcsec. By default 0.5 for regression and 0.15 for detection.
+        theta_E_max: Largest Einstein radius in arcsec; by default 5.
+        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it determines theta_E, as
+            for a singular isothermal sphere. `theta_E_min` and `theta_E_max` then have no effect.
         z_lens: Redshift of the lens, needed with a velocity dispersion.
         z_source: Redshift of the source, needed with a velocity dispersion; larger than every `z_lens`.
         cosmology: Cosmology for theta_E from a velocity dispersion: a name in astropy, or `FlatLambdaCDM(H0, Om0)`.
@@ -193,8 +193,8 @@ class EuclidChallenge(Simulator):
         source_Y_J: Colour of the source, Y - J.
         source_J_H: Colour of the source, J - H.
         merger_fraction: Fraction of sources that consist of two galaxies.
-        merger_distance: Distance of a merger's second galaxy in units of the first one's half-light radius.
-        merger_flux_ratio: Flux of a merger's second galaxy over that of the first.
+        merger_distance: Distance between the galaxies of a merger in units of the first galaxy's half-light radius.
+        merger_flux_ratio: Flux of the second galaxy of a merger divided by the flux of the first galaxy.
         lens_magnitude: AB magnitude in VIS of a lens galaxy with an Einstein radius of 1 arcsec.
         lens_brightening: Exponent of the growth of the lens galaxy's flux with theta_E. The relation of Faber and
             Jackson, L ~ sigma^4, would be 2.
@@ -203,11 +203,11 @@ class EuclidChallenge(Simulator):
         lens_J_H: Colour of the lens galaxy, J - H.
         light_n: Sersic index of the lens galaxy.
         light_radius: Half-light radius of the lens galaxy in units of theta_E, but at least 0.1 arcsec.
-        light_ellipticity_scatter: Standard deviation of the light's e1 and e2 from those of the mass.
-        light_center_scatter: Standard deviation of the light's centre from that of the mass in arcsec.
+        light_ellipticity_scatter: Standard deviation of the difference between light and mass in e1 and in e2.
+        light_center_scatter: Standard deviation of the difference between the centres of light and mass in arcsec.
         neighbours: Number of other galaxies in the frame, rounded down.
         neighbour_x: Position of a neighbour relative to the middle of the frame, in units of the frame's width.
-        neighbour_y: Position of a neighbour, likewise.
+        neighbour_y: Position of a neighbour, in the same units.
         neighbour_magnitude: AB magnitude of a neighbour in VIS.
         neighbour_radius: Half-light radius of a neighbour in arcsec.
         neighbour_n: Sersic index of a neighbour.
@@ -283,7 +283,7 @@ class EuclidChallenge(Simulator):
         return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw one group of scene entries.
+        """Sample one group of scene entries.
 
         The group `instrument` also holds the blurred arc, on which the labels are measured.
         """
@@ -299,7 +299,7 @@ class EuclidChallenge(Simulator):
         return self._draw_instrument(rng, scene)
 
     def _draw_lens_light(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw the lens light, brighter for a larger theta_E."""
+        """Sample the lens light, brighter for a larger theta_E."""
         light = self.lens_light.draw(rng, scene)
         brighter = 2.5 * self.brightening * scene["theta_E"].log10()
         return light | {"lens_magnitude": light["lens_magnitude"] - brighter}
@@ -394,7 +394,7 @@ class EuclidChallenge(Simulator):
 
 
 def _stacked(psfs: Sequence[Tensor]) -> Tensor:
-    """Return the PSFs of all bands in one stack, with zeros around smaller ones."""
+    """Return the PSFs of all bands in one stack; zeros surround smaller PSFs."""
     size = max(stack.shape[-1] for stack in psfs)
     margins = ((size - stack.shape[-1]) // 2 for stack in psfs)
     return torch.cat([pad(stack, (m, m, m, m)) for stack, m in zip(psfs, margins, strict=True)])

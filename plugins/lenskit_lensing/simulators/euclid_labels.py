@@ -36,7 +36,7 @@ Percolating pixels are the worst case and need five on 200 x 200 pixels.
 
 
 def measure(arc: Tensor, sigma: Sequence[float], flux: Tensor) -> dict[str, Tensor]:
-    """Measure the columns of the challenge's catalogue that its rule needs.
+    """Measure the columns of the challenge's catalogue that the label rule needs.
 
     Args:
         arc: Lensed source after the PSF, without noise, (n, bands, height, width).
@@ -74,7 +74,7 @@ def count_groups(shown: Tensor) -> Tensor:
     Every pixel of a group starts with its own index as its label. In each round a pixel takes the largest label among
     itself and its eight neighbours. It passes this label to the pixel whose index was its old label. Then it follows
     the labels twice: its label becomes the label of the pixel with that index. Groups of labels merge in pairs, so that
-    few rounds suffice. The number of rounds is fixed, so a GPU is never asked whether the labels have converged.
+    few rounds suffice. The number of rounds is fixed, because a test of convergence would synchronise a GPU.
 
     Images larger than `GROUPED_PIXELS` are coarsened. Groups that are less than a coarse pixel apart then count as one.
 

@@ -21,7 +21,7 @@ COLOURS = {"Y": "I_Y", "J": "Y_J", "H": "J_H"}
 """
 
 PHOTOMETRY = ("magnitude", *COLOURS.values())
-"""Parameters drawn for each galaxy that give its brightness in all bands."""
+"""Parameters sampled for each galaxy, which define its brightness in all bands."""
 
 UNIT = Distribution.parse("uniform(0, 1)")
 
@@ -30,7 +30,7 @@ UNIT = Distribution.parse("uniform(0, 1)")
 class Cut(Distribution):
     """Continuous distribution restricted to an interval.
 
-    Values outside are never drawn; values inside keep their relative probabilities.
+    Values outside never occur; values inside keep their relative probabilities.
     """
 
     whole: Distribution
@@ -41,7 +41,7 @@ class Cut(Distribution):
     def __post_init__(self) -> None:
         first, last = (self._probability(bound) for bound in (self.low, self.high))
         if not first < last:
-            raise ValueError(f"{self.whole} gives nothing between {self.low:g} and {self.high:g}")
+            raise ValueError(f"{self.whole} has no values between {self.low:g} and {self.high:g}")
         object.__setattr__(self, "_between", (first, last))
 
     def _probability(self, bound: float) -> float:
@@ -72,7 +72,7 @@ class ChallengeSources(SourcePopulation):
 
     The priors of `source_offset_x` and `source_offset_y` are in units of the Einstein radius, from the point behind the
     lens's centre. A scene that is not intended as a lens has no source, or its source lies farther out in the same
-    direction. Its distance is then between the two values of `outside`, in units of theta_E. `intend` draws this choice
+    direction. Its distance is then between the two values of `outside`, in units of theta_E. `intend` makes this choice
     with the lens, so all renderings of one lens are intended as lenses, or none is. The label rule may give a different
     result.
 
@@ -90,7 +90,7 @@ class ChallengeSources(SourcePopulation):
         return bool(self.look_alikes) and self.lens_fraction < 1
 
     def intend(self, rng: KeyedGenerator) -> Scene:
-        """Draw whether scenes are intended as lenses, as entries of the group `lens`.
+        """Sample whether scenes are intended as lenses, as entries of the group `lens`.
 
         Returns:
             `source_candidate`, int64, 1 for a lens and 0 otherwise; `source_absent`, bool; and, if there may be
@@ -106,7 +106,7 @@ class ChallengeSources(SourcePopulation):
         return {"source_candidate": candidate.long(), "source_absent": absent, "look_alike": look_alike}
 
     def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
-        """Draw sources as `SourcePopulation` does.
+        """Sample sources as `SourcePopulation` does, and look-alikes.
 
         Args:
             rng: Generator of the group.
@@ -123,11 +123,11 @@ class ChallengeSources(SourcePopulation):
         return scene
 
     def _offset(self, rng: KeyedGenerator) -> Scene:
-        """Draw positions in units of theta_E for sources that are to be lensed."""
+        """Sample positions in units of theta_E for lensed sources."""
         return rng.samples({name: self.priors[name] for name in ("source_offset_x", "source_offset_y")})
 
     def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
-        """Draw positions, absolute and relative to the point behind the lens's centre."""
+        """Sample positions, absolute and relative to the point behind the lens's centre."""
         dx, dy = self._offset(rng).values()
         low, high = self.outside
         far = (low + (high - low) * rng.sample("outside", UNIT)) / torch.hypot(dx, dy).clamp(min=1e-3)
@@ -148,7 +148,7 @@ def theta_E_prior(given: Distribution | str | None, default: str, low: float, hi
     try:
         return Cut(Distribution.parse(default if given is None else given), low, high)
     except ValueError as error:
-        raise UsageError(f"option theta_E: {error}; see theta_E_min and theta_E_max") from None
+        raise UsageError(f"option theta_E: {error}; change it, theta_E_min or theta_E_max") from None
 
 
 def rates(scene: Scene, galaxy: str, bands: Sequence[Band]) -> Tensor:

@@ -35,8 +35,8 @@ class HST(Simulator):
 
     The mass is an elliptical power law with external shear. The source is a core-Sersic profile, the image of a real
     galaxy, or two of these. The lens light is a Sersic profile that follows the mass with small deviations. Options
-    give the lens light its own size and shape, a disc, and isophotes that are not elliptical. A PSF blurs the arc and
-    the lens light; the image is
+    give the lens light a size and a shape independent of the mass, a disc, and isophotes that are not elliptical. A PSF
+    blurs the arc and the lens light; the image is
 
         arc / max(arc) + 10^log_light_to_arc light / max(light),
 
@@ -46,11 +46,10 @@ class HST(Simulator):
 
     Neighbours, if there are any, are blurred and scaled together with the lens light.
 
-    Source positions are drawn relative to the point behind the lens's centre. If the magnification is below
-    `min_magnification`, the position is drawn again. There are 16 candidates; if none reaches it, the candidate with
-    the largest magnification is used. The magnification is estimated with a round Gaussian that has the source's
-    half-light radius. It is the flux that arrives within the circle around the frame, divided by the flux without a
-    lens.
+    Source positions are sampled relative to the point behind the lens's centre. If the magnification is below
+    `min_magnification`, the position is sampled again, up to 16 times. If no candidate reaches `min_magnification`, the
+    candidate with the largest magnification is used. The magnification is estimated with a round Gaussian that has the
+    source's half-light radius. It is the flux within the circle around the frame, divided by the flux without a lens.
     """
 
     groups: tuple[str, ...] = ("lens", "source", "lens_light", "instrument")
@@ -133,17 +132,18 @@ class HST(Simulator):
         """Args:
         instrument: Camera that sets pixels, PSFs and noise: a name of `lenskit list instruments`, or the path of a
             `.toml` file.
-        band: Band of the instrument; its first band if not given.
-        pixels: Height and width of the image; the instrument's if not given.
-        pixel_scale: Size of a pixel in arcsec; the instrument's if not given.
+        band: Band of the instrument; by default the first.
+        pixels: Height and width of the image; by default those of the instrument.
+        pixel_scale: Size of a pixel in arcsec; by default that of the instrument.
         noise: `white` noise with a level relative to the image's maximum, or the noise of the `instrument`.
         renderer: `torch` for batched torch code, or `lenstronomy` as the reference.
         supersampling: Rays along each side of a pixel; the arc is averaged over them, and the cost grows with the
             square of their number. For an analytic source, one ray has a median error of 3 % (95 %: 12 %) in the arc's
             maximum, 2 x 2 rays 0.5 % (5 %), and 4 x 4 rays 0.1 % (0.5 %). `adaptive` uses 8 x 8 rays where they matter:
-            its error is 0.04 % (0.2 %), and it costs about three rays a pixel. The PSF counts the pixel a second time,
-            which adds a few percent to each of these errors (docs/simulators.md, Accuracy).
-        psf: FITS or numpy file of PSFs, or a folder of them; the instrument's if not given.
+            its error is 0.04 % (0.2 %), and it costs about three rays a pixel. The PSF already includes a
+            pixel average, so it is applied twice, which adds a few percent to each of these errors
+            (docs/simulators.md, Accuracy).
+        psf: FITS or numpy file of PSFs, or a folder of such files; by default the PSFs of the instrument.
         cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
             profiles.
         cosmos_fraction: Fraction of source galaxies that are real galaxies, from the catalogue or from `stamps`.
@@ -154,10 +154,10 @@ class HST(Simulator):
         stamps_clean: Whether the images in `stamps` already show galaxies on an empty sky. Otherwise sky, noise and
             neighbours are removed, as for COSMOS cutouts.
         merger_fraction: Fraction of sources that consist of two galaxies.
-        min_magnification: Magnification below which the source position is drawn again.
+        min_magnification: Magnification below which the source position is sampled again.
         theta_E: Einstein radius in arcsec. It cannot be set together with a velocity dispersion.
-        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it gives theta_E, as for a
-            singular isothermal sphere.
+        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it determines theta_E, as
+            for a singular isothermal sphere.
         z_lens: Redshift of the lens, needed with a velocity dispersion.
         z_source: Redshift of the source, needed with a velocity dispersion; larger than every `z_lens`.
         cosmology: Cosmology for theta_E from a velocity dispersion: a name in astropy, or `FlatLambdaCDM(H0, Om0)`.
@@ -173,39 +173,39 @@ class HST(Simulator):
         wide_fraction: Fraction of scenes whose source lies farther from the axis, as set by the next three options.
         wide_dx: Source position in arcsec in these scenes, from the point behind the lens's centre.
         wide_dy: Source position in arcsec in these scenes.
-        wide_min_magnification: Magnification below which the position is drawn again in these scenes.
+        wide_min_magnification: Magnification below which the position is sampled again in these scenes.
         source_half_light_radius: Half-light radius of a source galaxy in arcsec.
         source_n: Sersic index of a core-Sersic source.
         source_e1: Ellipticity of a core-Sersic source.
         source_e2: Ellipticity of a core-Sersic source.
         source_core_radius: Break radius of a core-Sersic source in units of its Sersic radius.
         source_core_slope: Slope of a core-Sersic source inside the break radius.
-        merger_distance: Distance of a merger's second galaxy in units of the first one's half-light radius.
-        merger_flux_ratio: Flux of a merger's second galaxy over that of the first.
-        light_deviation: Standard deviation of the lens light's centre and ellipticities from those of the mass, as a
-            fraction of the width of their priors.
+        merger_distance: Distance between the galaxies of a merger in units of the first galaxy's half-light radius.
+        merger_flux_ratio: Flux of the second galaxy of a merger divided by the flux of the first galaxy.
+        light_deviation: Standard deviation of the difference between lens light and mass in each component of centre
+            and ellipticity, as a fraction of the width of the mass's prior.
         light_n: Sersic index of the lens light.
         light_radius: Half-light radius of the lens light, or of its bulge, in units of `light_radius_unit`.
         light_radius_unit: `arcsec` makes the size of the lens light independent of the mass. With `theta_E` the lens
             light alone reveals theta_E.
-        light_q: Axis ratio of the lens light. If not given, its ellipticity follows the ellipticity of the mass.
+        light_q: Axis ratio of the lens light. By default the ellipticity of the light follows that of the mass.
         light_angle: Position angle of the lens light minus that of the mass in degrees; used with `light_q`.
         light_twist: Twist of the lens light's isophotes in degrees per decade in radius.
         light_m3: Amplitude of the isophotes' multipole of order 3 in a random direction, relative to the radius.
         light_m4: Amplitude of the multipole of order 4 along the axes: above 0 discy, below 0 boxy.
         disc_fraction: Fraction of lens galaxies with an exponential disc in addition to the bulge. The disc has the
             bulge's position angle and a random inclination.
-        disc_flux_ratio: Flux of a disc over that of the bulge.
-        disc_radius: Half-light radius of a disc in units of the bulge's.
+        disc_flux_ratio: Flux of a disc divided by the flux of the bulge.
+        disc_radius: Half-light radius of a disc in units of the bulge's half-light radius.
         disc_thickness: Axis ratio of a disc seen edge-on.
         light_magnitude: AB magnitude of all the lens light; used with the instrument's noise.
         log_light_to_arc: Decimal logarithm of the lens light's maximum divided by the arc's maximum.
         log_noise: Decimal logarithm of the rms of white noise divided by the image's maximum.
-        exposure_time: Total exposure time in seconds for the instrument's noise; the instrument's own if not given. The
+        exposure_time: Total exposure time in seconds for the instrument's noise; by default that of the instrument. The
             background noise decreases as the square root of the time.
         neighbours: Number of other galaxies in the frame, rounded down, at most 32; for example `choice(0, 1, 2, 3)`.
         neighbour_x: Position of a neighbour relative to the middle of the frame, in units of the frame's width.
-        neighbour_y: Position of a neighbour, likewise.
+        neighbour_y: Position of a neighbour, in the same units.
         neighbour_log_flux: Decimal logarithm of a neighbour's flux divided by the flux of all the lens light.
         neighbour_radius: Half-light radius of a neighbour in arcsec.
         neighbour_n: Sersic index of a neighbour.
@@ -228,7 +228,7 @@ class HST(Simulator):
         pixels, white = self.band.pixels, noise == "white"
         self.image_shape, self.pixel_scale = (1, pixels, pixels), self.band.pixel_scale
         if exposure_time is not None and white:
-            raise UsageError("option exposure_time: white noise has no exposure time; noise='instrument' is right")
+            raise UsageError("option exposure_time: white noise has no exposure time; use noise='instrument'")
         ellipticity = largest_norm(self.priors, "e1", "e2")
 
         from lenskit_lensing.instruments.psf import load_psfs
@@ -267,8 +267,8 @@ class HST(Simulator):
         self.structure = LightStructure(self.priors, disc_fraction)
         if self.structure.isophotes and renderer == "lenstronomy":
             raise UsageError(
-                "option renderer: lenstronomy has no twisted or boxy isophotes; 'torch' is right, or 0 for "
-                "light_twist, light_m3 and light_m4"
+                "option renderer: lenstronomy has no twisted or boxy isophotes; use 'torch', or set "
+                "light_twist, light_m3 and light_m4 to 0"
             )
         self.exposure = Exposure(self.priors, self.band, white, psfs=len(psfs))
         self.neighbours = Neighbours(self.priors, frame, ("log_flux",))
@@ -289,7 +289,7 @@ class HST(Simulator):
         """Return the macro model that is fitted to this simulator's images.
 
         Args:
-            free: Parameters to be fitted although the simulator fixes them.
+            free: Parameters to fit although the simulator fixes them.
 
         Raises:
             UsageError: The options produce lenses that the macro model does not describe.
@@ -312,7 +312,7 @@ class HST(Simulator):
         if needed := [option for option, is_wrong in wrong.items() if is_wrong]:
             raise UsageError(f"the macro model of hst needs simulator.{', simulator.'.join(needed)}")
         if self.structure.own_shape:
-            raise UsageError("the macro model of hst has lens light that follows the mass: leave simulator.light_q out")
+            raise UsageError("the macro model of hst has lens light that follows the mass: remove simulator.light_q")
         return HSTMacroModel(
             self.priors,
             free or (),
@@ -328,9 +328,9 @@ class HST(Simulator):
         return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw one group of scene entries.
+        """Sample one group of scene entries.
 
-        `RECORDED` lists the recorded parameters. The class that draws a group documents its entries.
+        `RECORDED` lists the recorded parameters. The class that samples a group documents its entries.
         """
         if group == "lens":
             return self.lenses.draw(rng)

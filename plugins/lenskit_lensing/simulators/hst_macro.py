@@ -42,7 +42,7 @@ class HSTMacroModel(MacroModel):
 
     Args:
         priors: Priors of the simulator.
-        free: Parameters to be fitted although the simulator fixes them.
+        free: Parameters to fit although the simulator fixes them.
         theta_E: Smallest and largest Einstein radius in arcsec.
         scatter: Standard deviation of each of `DEVIATIONS`.
         renderer: Renderer of the simulator.
@@ -97,14 +97,14 @@ class HSTMacroModel(MacroModel):
         return x - center_x, y - center_y
 
     def _scene(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the fixed parameters and the given ones."""
+        """Return the fixed parameters together with `values`."""
         like = next(iter(values.values()))
         return {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
 
     def _source(self, scene: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a source as drawn by `SourcePopulation`.
+        """Return a source with the entries of `SourcePopulation`.
 
-        Its amplitude is one, and it has no companion.
+        The amplitude is one, and there is no companion.
         """
         core, n, slope = (scene[f"source_{name}"] for name in ("core_radius", "n", "core_slope"))
         _, unit_radius = core_sersic_light(core, n, slope)
@@ -141,7 +141,7 @@ class HSTMacroModel(MacroModel):
 def _source_center(scene: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return the source position (n,) in arcsec.
 
-    The scene gives the offset from the point behind the lens's centre.
+    `source_dx` and `source_dy` are relative to the point behind the lens's centre.
     """
     center = columns(scene["center_x"], scene["center_y"])
     shear_x, shear_y = shear(*center, gamma1=scene["gamma1"], gamma2=scene["gamma2"])

@@ -26,7 +26,7 @@ FOLLOW_LIGHT = ("e1", "e2", "center_x", "center_y")
 class Injection(Simulator):
     """Lensed sources added to cutouts of real galaxies.
 
-    The mass is an elliptical power law with external shear, and the source is drawn as in `hst`. The mass follows the
+    The mass is an elliptical power law with external shear, and the source is sampled as in `hst`. The mass follows the
     light of the galaxy in the cutout. The centre, ellipticity and position angle of the light are measured once at the
     start, and options set the scatter of the mass around them. The Einstein radius has its own prior, which does not
     depend on the galaxy. A PSF blurs the lensed source, which is then added to the cutout. The cutout keeps its noise,
@@ -36,8 +36,8 @@ class Injection(Simulator):
 
     so the unit of the cutouts does not matter.
 
-    Galaxies are rotated by multiples of 90 degrees and mirrored at random. If two renderings share a lens, the second
-    one shows another galaxy of nearly the same axis ratio, rotated to the position angle of the first.
+    Galaxies are rotated by multiples of 90 degrees and mirrored at random. A second rendering of the same lens shows a
+    different galaxy of nearly the same axis ratio, rotated to the position angle of the first galaxy.
     """
 
     groups: tuple[str, ...] = ("lens", "source", "lens_light", "instrument")
@@ -93,12 +93,12 @@ class Injection(Simulator):
         """Args:
         galaxies: Cutouts of galaxies in any format that lenskit reads, `[READER:]PATH?OPTION=VALUE&...`, for example
         `fits-folder:mine?pixel_scale=0.05`. Each cutout has one band and one galaxy in its middle.
-        pixels: Height and width of the image; the size of the cutouts if not given.
+        pixels: Height and width of the image; by default those of the cutouts.
         axis_ratio_tolerance: Largest difference between the axis ratios of two galaxies that show the same lens.
         instrument: Camera whose PSFs blur the arcs: a name of `lenskit list instruments`, or the path of a `.toml`
             file.
-        band: Band of the instrument; its first band if not given.
-        psf: FITS or numpy file of PSFs, or a folder of them; the instrument's if not given.
+        band: Band of the instrument; by default the first.
+        psf: FITS or numpy file of PSFs, or a folder of such files; by default the PSFs of the instrument.
         supersampling: Rays along each side of a pixel; the arc is averaged over them (see `hst`).
         cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
             profiles.
@@ -110,10 +110,10 @@ class Injection(Simulator):
         stamps_clean: Whether the images in `stamps` already show galaxies on an empty sky. Otherwise sky, noise and
             neighbours are removed, as for COSMOS cutouts.
         merger_fraction: Fraction of sources that consist of two galaxies.
-        min_magnification: Magnification below which the source position is drawn again.
+        min_magnification: Magnification below which the source position is sampled again.
         theta_E: Einstein radius in arcsec. It cannot be set together with a velocity dispersion.
-        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it gives theta_E, as for a
-            singular isothermal sphere.
+        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it determines theta_E, as
+            for a singular isothermal sphere.
         z_lens: Redshift of the lens, needed with a velocity dispersion.
         z_source: Redshift of the source, needed with a velocity dispersion; larger than every `z_lens`.
         cosmology: Cosmology for theta_E from a velocity dispersion: a name in astropy, or `FlatLambdaCDM(H0, Om0)`.
@@ -131,15 +131,15 @@ class Injection(Simulator):
         wide_fraction: Fraction of scenes whose source lies farther from the axis, as set by the next three options.
         wide_dx: Source position in arcsec in these scenes, from the point behind the lens's centre.
         wide_dy: Source position in arcsec in these scenes.
-        wide_min_magnification: Magnification below which the position is drawn again in these scenes.
+        wide_min_magnification: Magnification below which the position is sampled again in these scenes.
         source_half_light_radius: Half-light radius of a source galaxy in arcsec.
         source_n: Sersic index of a core-Sersic source.
         source_e1: Ellipticity of a core-Sersic source.
         source_e2: Ellipticity of a core-Sersic source.
         source_core_radius: Break radius of a core-Sersic source in units of its Sersic radius.
         source_core_slope: Slope of a core-Sersic source inside the break radius.
-        merger_distance: Distance of a merger's second galaxy in units of the first one's half-light radius.
-        merger_flux_ratio: Flux of a merger's second galaxy over that of the first.
+        merger_distance: Distance between the galaxies of a merger in units of the first galaxy's half-light radius.
+        merger_flux_ratio: Flux of the second galaxy of a merger divided by the flux of the first galaxy.
         log_arc_to_noise: Decimal logarithm of the arc's brightest pixel divided by the standard deviation of the sky
             noise in the cutout.
         exposure_time: Total exposure time in seconds of cutouts in electrons per second (1 for cutouts in electrons).
@@ -198,9 +198,9 @@ class Injection(Simulator):
         return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw one group of scene entries.
+        """Sample one group of scene entries.
 
-        `RECORDED` and `OWN` list the recorded parameters. The class that draws a group documents its entries.
+        `RECORDED` and `OWN` list the recorded parameters. The class that samples a group documents its entries.
         """
         if group == "lens":
             return self.lenses.draw(rng) | self.lens_light.draw_lens(rng)

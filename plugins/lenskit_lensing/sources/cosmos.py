@@ -1,9 +1,9 @@
 """Real galaxies as sources: the COSMOS real-galaxy catalogue.
 
-The catalogue (Mandelbaum et al. 2012, https://zenodo.org/records/3242143) is a folder with a table of the file and HDU
-of each galaxy's cutout, `real_galaxy_catalog_23.5.fits` or `..._25.2.fits`, tables of fits and of selection criteria in
-the same folder, and many files of cutouts of HST ACS images in F814W with pixels of 0.03 arcsec. HDUs are counted from
-0, as in GalSim (https://galsim-developers.github.io/GalSim/_build/html/real_gal.html).
+The catalogue (Mandelbaum et al. 2012, https://zenodo.org/records/3242143) is a folder. Its main table,
+`real_galaxy_catalog_23.5.fits` or `..._25.2.fits`, has the file and HDU of each galaxy's cutout. Further tables have
+fits and selection criteria. Many files contain the cutouts: HST ACS images in F814W with pixels of 0.03 arcsec. HDUs
+are counted from 0, as in GalSim (https://galsim-developers.github.io/GalSim/_build/html/real_gal.html).
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def load_cosmos(
         The galaxies, by file and HDU; `rows` are their rows in the catalogue.
 
     Raises:
-        UsageError: There is no catalogue, more than 1 % of its cutouts are missing, or none is left.
+        UsageError: There is no catalogue, more than 1 % of its cutouts are missing, or no galaxy is left.
     """
     if min(min_pixels, size) < SMALLEST:
-        raise UsageError(f"min_pixels={min_pixels}, size={size}: at least {SMALLEST} is right for both")
+        raise UsageError(f"min_pixels={min_pixels}, size={size}: both must be at least {SMALLEST}")
     catalogue = _find(Path(folder))
     rows = _table(catalogue, COLUMNS)
     names = np.char.strip(rows["GAL_FILENAME"].astype(str))
@@ -133,9 +133,9 @@ class CutoutsOfAFile:
 
     Args:
         path: The file.
-        rows: (k,) their rows in the catalogue.
-        hdus: (k,) their HDUs.
-        noise: (k,) standard deviations.
+        rows: (k,) row of each cutout in the catalogue.
+        hdus: (k,) HDU of each cutout.
+        noise: (k,) standard deviation of the noise of each cutout.
         cuts: Cuts on the cutouts.
     """
 
@@ -167,7 +167,7 @@ class CutoutsOfAFile:
         except (IndexError, AttributeError, TypeError, ValueError, OSError):
             stamp = np.empty(0)
         if stamp.ndim != 2:
-            result.missing.append(f"row {row} names HDU {number} of {self.path.name}, where no image is")
+            result.missing.append(f"row {row} names HDU {number} of {self.path.name}, which has no image")
         elif not np.isfinite(stamp).all():
             result.left_out[self.cuts.broken] += 1
         elif not noise < self.cuts.max_noise * stamp.max():
@@ -185,20 +185,20 @@ def _find(folder: Path) -> Path:
     tables = [path for path in ([folder] if folder.is_file() else near) if _is_catalogue(path)]
     if not tables:
         raise UsageError(
-            f"{folder}: no COSMOS catalogue here; a folder with a table real_galaxy_catalog_....fits that has the"
-            f" columns {', '.join(COLUMNS)} is right"
+            f"{folder}: no COSMOS catalogue here; use a folder with a table real_galaxy_catalog_....fits that has"
+            f" the columns {', '.join(COLUMNS)}"
         )
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
-        raise UsageError(f"{folder}: several catalogues here ({names}); the path of one of them is right")
+        raise UsageError(f"{folder}: several catalogues here ({names}); use the path of one of them")
     return tables[0]
 
 
 def _table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return those of some columns that the table in a file has.
+    """Return the columns that exist in the table of a file, by name.
 
     Raises:
-        LenskitError: It cannot be read.
+        LenskitError: The file cannot be read.
     """
     with opened(path) as hdus:
         check_hdu(path, hdus[1])
@@ -219,11 +219,11 @@ def _good(catalogue: Path, count: int) -> NDArray[np.bool_]:
     """
     path = catalogue.with_name(f"{catalogue.stem}_selection.fits")
     if not path.is_file():
-        raise UsageError(f"{path}: no such file; it belongs to the catalogue and tells which stamps are good")
+        raise UsageError(f"{path}: no such file; good_stamps needs this table of the catalogue")
     table = _table(path, SELECTION)
     if any(len(table.get(name, ())) != count for name in SELECTION):
         names = ", ".join(SELECTION)
-        raise UsageError(f"{path}: not {count} rows of {names}, as the catalogue's; the release's own file is right")
+        raise UsageError(f"{path}: it must have {count} rows of {names}, like the catalogue; use the release's file")
     least_signal, most_masked = (20.0, 0.2) if "23.5" in catalogue.name else (12.0, 0.8)
     signal, distance, masked, peak = (np.asarray(table[name], dtype=np.float64) for name in SELECTION)
     return (signal >= least_signal) & ((distance > 11) | (masked < most_masked * np.maximum(peak, 1e-5)))

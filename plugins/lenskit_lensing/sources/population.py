@@ -18,23 +18,23 @@ CANDIDATES = 16
 """Number of candidate positions of a source."""
 
 RADIAL_STEP, ANGULAR_STEP = 0.15, 0.35
-"""Spacing in arcsec of the rays that magnifications are estimated with, at most: along the radius, and around."""
+"""Largest spacing in arcsec of the rays for magnifications, along the radius and along the circles."""
 
 UNIT = Distribution.parse("uniform(0, 1)")
 
 OFFSET = ("source_dx", "source_dy")
 
 APPEARANCE = ("half_light_radius", "n", "e1", "e2", "core_radius", "core_slope")
-"""Entries of a galaxy that are drawn from priors `source_...`."""
+"""Entries of a galaxy that are sampled from priors `source_...`."""
 
 
 @dataclass
 class SourcePopulation:
-    """Draw of the group `source`.
+    """Sampler of the group `source`.
 
     The source of a scene is one galaxy or a merger of two. Each is a core-Sersic profile or a stamp (an image of a real
     galaxy), with entries that begin with `source_` or `companion_`: `flux` (0 without a companion), the centre `x`, `y`
-    in arcsec, `amplitude` (of the surface brightness, for the right flux), `stamp` (-1 for a profile),
+    in arcsec, `amplitude` (of the surface brightness, from the flux), `stamp` (-1 for a profile),
     `half_light_radius`; for profiles `n`, `e1`, `e2`, `R_sersic`, `Rb`, `core_slope`; for stamps `stamp_scale`
     (arcsec), `angle` and `mirror`.
 
@@ -43,11 +43,11 @@ class SourcePopulation:
         merger_fraction: Fraction of mergers.
         stamp_fraction: Fraction of galaxies that are stamps.
         stamps: The images of real galaxies; None if there are none.
-        min_magnification: Magnification below which a position is drawn again.
+        min_magnification: Magnification below which a position is sampled again.
         frame: Height and width of the image in arcsec.
         ellipticity: Upper limit of the mass's |e| over the complete prior.
         wide_fraction: Fraction of sources with the priors `wide_dx` and `wide_dy` of positions.
-        wide_min_magnification: Magnification below which the position of such a source is drawn again.
+        wide_min_magnification: Magnification below which the position of such a source is sampled again.
     """
 
     priors: Mapping[str, Distribution]
@@ -62,7 +62,7 @@ class SourcePopulation:
     _columns: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
-        """Draw sources behind these lenses."""
+        """Sample sources behind these lenses."""
         wanted = {"merger": UNIT, "merger_direction": UNIT}
         wanted |= {name: self.priors[name] for name in ("merger_distance", "merger_flux_ratio")}
         for galaxy in ("source", "companion"):
@@ -90,7 +90,7 @@ class SourcePopulation:
 
     def _light(self, drawn: Scene, galaxies: tuple[str, ...]) -> dict[str, tuple[Tensor, Tensor]]:
         """Return flux and half-light radius of each galaxy as a profile with R_sersic = 1."""
-        # Together, and in float64, so that draws do not depend on the order of summation in a batch.
+        # Together, and in float64, so that scenes do not depend on the order of summation in a batch.
         shape = ("core_radius", "n", "core_slope")
         together = (torch.cat([drawn[f"{galaxy}_{name}"] for galaxy in galaxies]).double() for name in shape)
         flux, radius = (
@@ -120,7 +120,7 @@ class SourcePopulation:
         if stamp is None or self.stamps is None:
             return entries
         is_stamp = look["is_stamp"] < self.stamp_fraction
-        if radius.device not in self._columns:  # one copy, because each copy synchronises
+        if radius.device not in self._columns:  # cached, because each copy synchronises
             self._columns[radius.device] = self.stamps.half_light.to(radius.device), self.stamps.flux.to(radius.device)
         stamp_radius, stamp_flux = (column[stamp].to(radius.dtype) for column in self._columns[radius.device])
         scale = radius / stamp_radius
@@ -133,7 +133,7 @@ class SourcePopulation:
         }
 
     def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
-        """Draw positions and their magnification.
+        """Sample positions, and compute their magnification.
 
         Positions are relative to the point behind the centre of the lens, and absolute. The first candidate with
         sufficient magnification is used, or else the candidate of highest magnification.
@@ -143,7 +143,7 @@ class SourcePopulation:
         dx, dy = self._offsets(rng, wide)  # the first candidates
         magnification = rays.magnification(dx, dy, half_light_radius)
         if rng.device.type == "cpu":
-            # Few scenes need another candidate. On other devices the selection takes longer than trying all candidates.
+            # Few scenes need a second candidate. On a GPU the selection takes longer than trying all candidates.
             rows = (magnification < self._least(wide)).nonzero().squeeze(1)
             if len(rows):
                 some = (dx[rows], dy[rows], magnification[rows], half_light_radius[rows])
@@ -165,7 +165,7 @@ class SourcePopulation:
         }
 
     def _offsets(self, rng: KeyedGenerator, wide: Tensor | None, *shape: int) -> list[Tensor]:
-        """Draw positions (n, *shape) by the priors of each scene.
+        """Sample positions (n, *shape) from the priors of each scene.
 
         Both priors use the same random numbers.
         """
@@ -289,21 +289,21 @@ def real_galaxies(
     stamps: str | None = None,
     clean: bool = False,
 ) -> StampSources | None:
-    """Load the real galaxies of a simulator's options, if any.
+    """Load the real galaxies that a simulator's options select, if any.
 
     Args:
         cosmos: Folder of a COSMOS catalogue; for this and the next three options see `load_cosmos`.
-        min_pixels: Minimum size of its cutouts.
-        max_noise: Maximum noise of its cutouts.
+        min_pixels: Minimum size of cutouts.
+        max_noise: Maximum noise of cutouts.
         good_stamps: Whether to skip flagged cutouts.
         stamps: Folder of stamps; for this and the next option see `load_stamps`.
-        clean: Whether they show galaxies on an empty sky.
+        clean: Whether stamps already show galaxies on an empty sky.
 
     Raises:
         UsageError: Both `cosmos` and `stamps` are given, or one is invalid.
     """
     if cosmos is not None and stamps is not None:
-        raise UsageError("cosmos and stamps are both given; one of them is right: a catalogue, or a folder of images")
+        raise UsageError("cosmos and stamps are both given; use one of them: a catalogue, or a folder of images")
     if cosmos is not None:
         from lenskit_lensing.sources.cosmos import load_cosmos
 

@@ -35,7 +35,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass
 class Prepared:
-    """Result of a part of a catalogue.
+    """Prepared stamps of one part of a catalogue.
 
     Args:
         size: Side of the images in pixels.
@@ -44,8 +44,8 @@ class Prepared:
         rows: Index of each in its catalogue.
         left_out: Number of skipped stamps by reason.
         missing: One line for each missing entry of the catalogue.
-        seen: Number of stamps in this part, if `rows` counts from its beginning; 0 if `rows` counts from that of the
-            catalogue.
+        seen: Number of stamps in this part, if `rows` counts from the beginning of the part; 0 if `rows` counts from
+            the beginning of the catalogue.
     """
 
     size: int
@@ -68,14 +68,14 @@ class Part(Protocol):
     """Part of a catalogue. It is sent to another process, so it holds no pixels."""
 
     def __len__(self) -> int:
-        """Number of its stamps, or of their files, for the progress bar."""
+        """Number of stamps, or of files of stamps, for the progress bar."""
 
     def __call__(self) -> Prepared:
         """Read and prepare the stamps."""
 
 
 def processes_for(stamps: int) -> int:
-    """Return the number of processes that save time."""
+    """Return the number of processes that are worth starting."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, math.ceil(stamps / WORTH_A_PROCESS)))
 
@@ -123,8 +123,8 @@ def _sent(part: Part, idle: SimpleQueue[subprocess.Popen[bytes]]) -> Prepared:
         result: Any = pickle.load(process.stdout)
     except (EOFError, OSError, pickle.UnpicklingError) as error:
         raise LenskitError(
-            "a process that prepared stamps ended before its time (was there memory enough for it?); the next attempt"
-            " starts from the beginning"
+            "a process that prepared stamps ended too early, perhaps for lack of memory; the next attempt starts from"
+            " the beginning"
         ) from error
     finally:
         idle.put(process)
@@ -134,7 +134,7 @@ def _sent(part: Part, idle: SimpleQueue[subprocess.Popen[bytes]]) -> Prepared:
 
 
 def serve() -> None:
-    """Run as a process that prepares the parts it receives, until there are no more."""
+    """Prepare parts from standard input until there are no more; write the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the parent ends the others
     results, sys.stdout = sys.stdout.buffer, sys.stderr
     while True:

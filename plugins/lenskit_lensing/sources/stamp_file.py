@@ -1,7 +1,7 @@
 """Files of prepared stamps: written image by image, memory-mapped, and verified.
 
 The format is safetensors (https://huggingface.co/docs/safetensors): eight bytes with the length of a header, the header
-in JSON, the bytes of the tensors. Space is reserved for the header, which is known at the end.
+in JSON, the bytes of the tensors. Space is reserved for the header, because its content is known only at the end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOM = 1 << 13
 """Number of bytes before the tensors."""
 
 BLOCK = 1 << 24
-"""Bytes that are verified together."""
+"""Number of bytes that are verified at a time."""
 
 TYPES = {"images": "F16", "half_light": "F32", "flux": "F32", "rows": "I64"}
 """Tensors of a file in order, with their safetensors types."""
@@ -93,7 +93,7 @@ def read_stamps(path: Path, digest: str) -> dict[str, Tensor] | None:
         digest: Required digest of inputs and options.
 
     Returns:
-        None if the file does not exist, is damaged or has another digest; the last two cases are logged.
+        None if the file does not exist, is damaged or has a different digest; the last two cases are logged.
     """
     from safetensors import SafetensorError, safe_open
 

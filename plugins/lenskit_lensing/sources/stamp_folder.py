@@ -39,18 +39,18 @@ def load_stamps(folder: str | Path, *, clean: bool = False, size: int = SIZE) ->
     Args:
         folder: A folder of files with an extension of `SUFFIXES`, or one such file. A FITS file has images in any of
             its HDUs, an .npz file in any of its arrays: each is (height, width), or a stack of such images.
-        clean: The images show galaxies on an empty sky, and only negative pixels are changed. Otherwise sky, noise and
-            neighbours are removed, as for COSMOS cutouts: the galaxy has to be in the centre.
+        clean: Whether the images already show galaxies on an empty sky. If so, only negative pixels are changed.
+            Otherwise sky, noise and neighbours are removed, as for COSMOS cutouts; the galaxy must be in the centre.
         size: Side of the prepared images in pixels. Larger galaxies are reduced.
 
     Returns:
         The galaxies in the order of the file names; `rows` counts all images.
 
     Raises:
-        UsageError: There are no images, a file has other contents, or no image is usable.
+        UsageError: There are no images, a file contains no images, or no image is usable.
     """
     if size < SMALLEST:
-        raise UsageError(f"size={size}: at least {SMALLEST} is right")
+        raise UsageError(f"size={size}: it must be at least {SMALLEST}")
     paths = _paths(Path(folder))
     return stamp_sources(
         str(folder),
@@ -67,11 +67,11 @@ def _paths(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; one of FITS, .npy or .npz images of galaxies is right")
+        raise UsageError(f"{folder}: no such folder; use a folder of FITS, .npy or .npz images of galaxies")
     listing = look_through(folder, depth=0)
     listing.tell(folder)
     if not (paths := listing.ending(SUFFIXES)):
-        raise UsageError(f"{folder}: no images here; files that end in {', '.join(SUFFIXES)} are read")
+        raise UsageError(f"{folder}: no images here; their files must end in {', '.join(SUFFIXES)}")
     return paths
 
 
@@ -191,7 +191,7 @@ def _in_hdus(path: Path) -> list[NDArray[Any]]:
 
 
 def _unreadable(path: Path, error: Exception | None = None) -> LenskitError:
-    instead = UsageError(f"{path}: no image can be read from it; a FITS image or a numpy array is right")
+    instead = UsageError(f"{path}: no image can be read from it; use a FITS image or a numpy array")
     return (too_many_files(error) if error else None) or instead
 
 
@@ -199,7 +199,7 @@ def _checked(array: NDArray[Any], path: Path) -> NDArray[Any]:
     """Return an array of one or several images as a stack (k, height, width)."""
     if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "iuf":
         raise UsageError(
-            f"{path}: a {array.dtype} array of shape {array.shape}; numbers, (height, width) or a stack of such images,"
-            " are right"
+            f"{path}: a {array.dtype} array of shape {array.shape}; it must have numbers, (height, width) or a stack of"
+            " such images"
         )
     return array[None] if array.ndim == 2 else array

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1
-"""Version of the preparation, to be raised with any change of it, because files of other versions are not used."""
+"""Version of the preparation. Increase it with every change, so that files of older versions are not used."""
 
 SIZE = 96
 """Side of prepared images in pixels. Larger galaxies are reduced.
 
-With LenSiam's cuts this is a quarter of the galaxies, as with 128 pixels, and half-light radii stay within 0.1 %. A
-reduced galaxy still has more pixels within its half-light radius than most others.
+With LenSiam's cuts a quarter of the galaxies is reduced, as with 128 pixels. Half-light radii change by less than
+0.1 %. A reduced galaxy still has more pixels within its half-light radius than most galaxies that are not reduced.
 """
 
 SMALLEST = 16
@@ -75,7 +75,7 @@ def stamp_sources(
 ) -> StampSources:
     """Return the sources of a catalogue, from the cache or newly prepared.
 
-    Without a usable cache folder they are prepared for this process only.
+    Without a usable cache folder, the sources are prepared for this process only.
 
     Args:
         name: Name of the catalogue in messages.
@@ -86,7 +86,7 @@ def stamp_sources(
         reasons: Reasons for skipping stamps, with the number skipped before the parts are read.
 
     Raises:
-        UsageError: More than a few stamps are missing, or none is left.
+        UsageError: More than the fraction `MISSING` of the stamps is missing, or no galaxy is left.
         LenskitError: The disk is full.
     """
     about = [(path.name, (status := path.stat()).st_size, status.st_mtime_ns) for path in files]
@@ -105,13 +105,13 @@ def stamp_sources(
                 work.into(path)
                 tensors = read_stamps(path, digest)
     except _NoFolder as error:
-        log.warning("%s; stamps are prepared for this process alone; LENSKIT_CACHE names another folder", error)
+        log.warning("%s; stamps are prepared for this process alone; to keep them, set LENSKIT_CACHE", error)
         with tempfile.TemporaryDirectory() as folder:  # mapped data stay valid when the file is removed
             path = Path(folder, path.name)
             work.into(path)
             tensors = read_stamps(path, digest)
     if tensors is None:
-        raise LenskitError(f"{path} cannot be read back; set LENSKIT_CACHE to another folder")
+        raise LenskitError(f"{path} cannot be read back; set LENSKIT_CACHE to a different folder")
     return StampSources(**tensors)
 
 
@@ -160,7 +160,7 @@ class _Preparation:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise LenskitError(
-                f"{path}: {error.strerror} while stamps were prepared; LENSKIT_CACHE names another folder"
+                f"{path}: {error.strerror} while stamps were prepared; set LENSKIT_CACHE to a different folder"
             ) from error
 
     def _write(self, file: IO[bytes], results: Iterable[Prepared], advance: Callable[[int], object]) -> None:
@@ -170,7 +170,7 @@ class _Preparation:
         for part, result in zip(self.parts, results, strict=True):
             missing += result.missing
             if len(missing) > MISSING * total:
-                raise UsageError(f"{self.name}: {missing[0]}; all that belongs to it is right")
+                raise UsageError(f"{self.name}: {missing[0]}; use the complete catalogue")
             for row, image, radius in zip(result.rows, result.images, result.half_light, strict=True):
                 writer.add(image, half_light=radius, row=seen + row)
             left_out += result.left_out
@@ -181,7 +181,7 @@ class _Preparation:
         count = writer.count + len(missing) + sum(left_out.values())
         account = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
         if not writer.count:
-            raise UsageError(f"{self.name}: none of {count} galaxies is left ({account}); wider cuts are right")
+            raise UsageError(f"{self.name}: none of {count} galaxies is left ({account}); use wider cuts")
         log.info("%s: %d of %d galaxies; left out %s", self.name, writer.count, count, account)
         if missing:
             log.warning("%s: %d stamps are missing and left out; the first: %s", self.name, len(missing), missing[0])

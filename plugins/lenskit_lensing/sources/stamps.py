@@ -1,7 +1,7 @@
 """Conversion of a survey cutout to the image of one galaxy on an empty sky.
 
 The noise of the sky, neighbours and the outline of the cutout must be removed. They would be magnified with the galaxy,
-and a network could read the lens from them.
+and a network could infer the lens from them.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ SPUR = 3.0
 """Standard deviation in pixels of the Gaussian that smooths the outline of a galaxy."""
 
 BLEND = 0.1
-"""Standard deviation of the Gaussian whose separate peaks are separate galaxies, as a fraction of the side."""
+"""Standard deviation, as a fraction of the side, of the Gaussian blur whose separate peaks are separate galaxies."""
 
 SKIRT = 0.1
 """Distance from a galaxy at which its light has faded out, as a fraction of the side."""
 
 TAPER = 0.15
-"""Fraction of the side, at either end, over which the cutout itself is faded out."""
+"""Fraction of the side, at either end, over which the whole cutout fades out."""
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
 """Standard deviations in pixels of the Gaussians for separating details from noise."""
 
 SIGNIFICANT = 5.0
-"""Power of details, over that of the sky's at their scale, from which they are kept in part."""
+"""Power of details, relative to the sky at the same scale, above which details are partly kept."""
 
 MAD_TO_SIGMA = 1.4826
 
@@ -74,12 +74,12 @@ def isolate(stamp: Image) -> Image | None:
 def _segments(image: Image, sky: Mask) -> tuple[Mask, Mask]:
     """Return the pixels of the central object, and those of all other objects.
 
-    The objects exceed the smoothed sky.
+    Objects are pixels that exceed the noise of the sky after smoothing.
     """
     smooth = ndimage.gaussian_filter(image, SMOOTHING)
     bright = smooth > THRESHOLD * _sigma(smooth[sky])
     objects, _ = ndimage.label(ndimage.gaussian_filter(bright.astype(float), SPUR) > 0.5)
-    # Touching objects are separated along the valleys of a smoothed image. The clumps of a galaxy are one peak in it.
+    # Valleys of a smoothed image separate touching objects. In this image the clumps of a galaxy form one peak.
     peaks = _peaks(ndimage.gaussian_filter(image, BLEND * min(image.shape)))
     objects = np.where(objects > 0, objects * image.size + peaks, 0)
     y, x = (length // 2 for length in image.shape)
@@ -104,8 +104,8 @@ def _denoised(image: Image, sky: Mask) -> Image:
     """Remove details that are consistent with noise, scale by scale.
 
     The image is split into differences of Gaussians, as with wavelets. Their noise is measured in the sky, so it may be
-    correlated. Each is weighted by the fraction of signal in the power around a pixel, as in a Wiener filter. A compact
-    core and the trough around it have the same weight, so light stays in place.
+    correlated. Each difference is weighted by the fraction of signal in the power around a pixel, as in a Wiener
+    filter. A compact core and the trough around it have the same weight, so light stays in place.
     """
     fine, kept = image, np.zeros_like(image)
     for scale in SCALES:
@@ -137,8 +137,8 @@ def _taper(length: int) -> Image:
 def centred(image: Image, size: int) -> Image:
     """Centre a galaxy on an empty sky in a square frame, with unit flux.
 
-    The light of every pixel is divided among the new pixels that it overlaps. A galaxy that does not fit, with an empty
-    pixel all around, is reduced.
+    The light of every pixel is divided among the new pixels that it overlaps. A galaxy is reduced if it does not fit
+    with an empty pixel on each side.
 
     Args:
         image: (height, width), no pixel negative, some positive.
@@ -153,7 +153,7 @@ def centred(image: Image, size: int) -> Image:
         max(middle - lit[0], lit[-1] + 1 - middle)
         for lit, middle in zip(map(np.flatnonzero, light), centre, strict=True)
     ]
-    step = max(1, 2 * max(reach) / (size - 3))  # the new pixel's size in old ones
+    step = max(1, 2 * max(reach) / (size - 3))  # size of a new pixel in old pixels
     overlap = []
     for side, middle in zip(light, centre, strict=True):
         old = np.arange(len(side))

@@ -88,7 +88,7 @@ def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
         ({"gamma1": [0.1]}, {}, "column gamma1 cannot be set, because deeplense-a derives it"),
         ({"lens_q": [0.7]}, {}, "row 0 (from 0), column lens_q: 0.7 differs from its prior, the constant 1"),
         ({"snr": [20, 0]}, {}, "row 1 (from 0), column snr: 0 is not above 0"),
-        ({"z_lens": [0.5, 1.1]}, {}, "row 1 (from 0), column z_lens: 1.1 is wrong: the lens, at 1.1, has to be before"),
+        ({"z_lens": [0.5, 1.1]}, {}, "row 1 (from 0), column z_lens: 1.1 is wrong: the lens, at 1.1, must be in front"),
         (
             {"snr": [99]},
             {"background_rms": 0.0105},

@@ -220,8 +220,8 @@ def test_no_substructure_costs_nothing() -> None:
     [
         ({"classes": "vortx"}, "unknown class 'vortx'; did you mean vortex"),
         ({"classes": ()}, "there is no class"),
-        ({"snr": "0"}, "option snr: 0 gives 0 to 0; above 0"),
-        ({"snr": "uniform(-5, 20)"}, "above 0 and below 1e5 is right"),
+        ({"snr": "0"}, "option snr: 0 gives 0 to 0; it must be above 0"),
+        ({"snr": "uniform(-5, 20)"}, "it must be above 0 and below 1e5"),
         ({"z_lens": "1", "z_source": "1"}, "all sources must be behind all lenses"),
         ({"z_lens": "uniform(0.2, 1.1)"}, "lenses reach a redshift of 1.1 and sources begin at 1;"),
         ({"background_rms": "0.1", "snr": "20"}, "use a background_rms below 0.05"),

@@ -208,12 +208,12 @@ def test_smaller_psfs_are_surrounded_with_zeros(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("psf", "message"),
     [
-        (np.ones((4, 4)), "4 x 4 pixels; an odd size"),
-        (np.ones((3, 5)), "3 x 5 pixels; a square is right"),
+        (np.ones((4, 4)), "4 x 4 pixels; the size must be odd"),
+        (np.ones((3, 5)), "3 x 5 pixels; it must be square"),
         (np.ones(9), r"shape \(9,\)"),
         (np.ones((3, 3), dtype=complex), "complex128"),
         (np.full((3, 3), np.nan), "NaN or infinite"),
-        (np.zeros((3, 3)), "sum is 0; a positive sum is right"),
+        (np.zeros((3, 3)), "sum is 0; it must be positive"),
         (-np.ones((3, 3)), "sum is -9"),
     ],
 )
@@ -237,13 +237,13 @@ def test_a_senseless_pixel_scale_is_an_error(tmp_path: Path, scale: object) -> N
 )
 def test_a_senseless_pixel_scale_of_an_archive_is_named(tmp_path: Path, scale: object, told: str) -> None:
     np.savez(tmp_path / "bad.npz", psfs=np.ones((3, 3)), pixel_scale=scale)
-    with pytest.raises(UsageError, match=rf"bad\.npz: its array pixel_scale is {told}; one number of arcsec is right"):
+    with pytest.raises(UsageError, match=rf"bad\.npz: its array pixel_scale is {told}; it must be one number"):
         load_psfs(tmp_path, 0.05)
 
 
 def test_a_pixel_scale_of_another_unit_is_sought_where_it_is(tmp_path: Path) -> None:
     np.savez(tmp_path / "bad.npz", psfs=np.ones((3, 3)), pixel_scale=50.0)
-    with pytest.raises(UsageError, match=r'are 50" each, by its array pixel_scale; .*: correct that, in arcsec'):
+    with pytest.raises(UsageError, match=r'are 50" each, according to its array pixel_scale; .*: correct that array'):
         load_psfs(tmp_path, 0.05)
 
 
@@ -401,7 +401,7 @@ SKY = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}
         (SKY | {"CDELT1": 1.0, "CDELT2": 1.0}, 'its header gives pixels of 3600"'),
         (SKY | {"CDELT1": 1e-30, "CDELT2": 1e-30}, 'its header gives pixels of 3.6e-27"'),
         (SKY | {"CDELT1": 1e-5, "CDELT2": 2e-5}, "its pixels are not square"),
-        ({"PIXSCALE": 50.0}, r'its 21 x 21 pixels are 50" each, by its header; the images have pixels of 0.05"'),
+        ({"PIXSCALE": 50.0}, r'its 21 x 21 pixels are 50" each, according to its header; .* pixels of 0.05"'),
         ({"PIXSCALE": 0.05 / 3600}, r'its 21 x 21 pixels are 1.389e-05" each'),
     ],
     ids=["degrees", "tiny", "not square", "mas", "in degrees"],

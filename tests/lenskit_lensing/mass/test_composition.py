@@ -200,8 +200,8 @@ def test_nothing_deflects_nothing() -> None:
         (("SIS", {"theta_e": 1}), "SIS has no parameter theta_e: it takes theta_E, center_x, center_y"),
         (("EPL", {"theta_E": 1, "e1": 0, "e2": 0}), "EPL lacks gamma: it takes"),
         (("SIS", {"theta_E": torch.ones(2), "center_x": torch.ones(3)}), "for 2 and for 3 lenses"),
-        (("SIS", {"theta_E": torch.ones(1, 2), "center_x": torch.ones(1, 3)}), "do not go together"),
-        (("SIS", {"theta_E": torch.ones(1, 2, 2)}), "do not go together"),
+        (("SIS", {"theta_E": torch.ones(1, 2), "center_x": torch.ones(1, 3)}), "do not match"),
+        (("SIS", {"theta_E": torch.ones(1, 2, 2)}), "do not match"),
     ],
 )
 def test_mistakes_are_named(component: tuple[str, dict[str, Any]], complaint: str) -> None:

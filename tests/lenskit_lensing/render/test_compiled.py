@@ -1,4 +1,4 @@
-"""Compiled passes, and going on without them."""
+"""Compiled passes, and rendering without compilation."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def test_without_a_compiler_one_line_says_so(tmp_path: Path) -> None:
     eager, _ = rendered(tmp_path)
     images, said = rendered(tmp_path, LENSKIT_COMPILE="1", CXX=str(tmp_path / "no-compiler"))
     assert len(said) == 1
-    assert said[0].startswith("torch.compile does not work here, going on without it (")
+    assert said[0].startswith("torch.compile does not work here; continuing without it (")
     assert torch.equal(eager, images)

@@ -63,7 +63,7 @@ def test_sources_are_the_same_where_no_one_asks_which_rows_have_them(real_data: 
 
 def test_real_galaxies_need_their_images(real_data: Path, simulator: HST) -> None:
     scene = HST(cosmos=str(real_data / "cosmos"), cosmos_fraction=1).scene(0, "train", torch.arange(2))
-    with pytest.raises(ValueError, match="was given none"):
+    with pytest.raises(ValueError, match="create the renderer with stamps="):
         simulator.renderer(scene)
 
 

@@ -59,7 +59,7 @@ def test_those_that_are_alike_have_nearly_that_axis_ratio_and_are_others(cutouts
 def test_the_nearest_stands_in_where_none_is_alike(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lenskit")
     cutouts, _, _ = load_cutouts(str(folder), None, 1e-5)
-    said = [record.message for record in caplog.records if "the nearest stands in" in record.message]
+    said = [record.message for record in caplog.records if "pairs use the nearest" in record.message]
     assert len(said) == 1
     assert "9 of 9 galaxies" in said[0]
     q = axis_ratio(cutouts.ellipticity)
@@ -74,10 +74,10 @@ def test_larger_cutouts_keep_their_surroundings_for_turns(folder: Path, caplog: 
         cutouts, pixels, scale = load_cutouts(text, 24, 0.1)
         assert (pixels, cutouts.images.shape[-1]) == (24, kept)
         assert scale == pytest.approx(0.05)
-    assert not [record for record in caplog.records if "too few for the corners" in record.message]
+    assert not [record for record in caplog.records if "do not fill the corners" in record.message]
     load_cutouts(str(folder), 40, 0.1)
-    (line,) = [record.message for record in caplog.records if "too few for the corners" in record.message]
-    assert "pixels=33 or larger cutouts are right" in line
+    (line,) = [record.message for record in caplog.records if "do not fill the corners" in record.message]
+    assert "use pixels=33 or larger cutouts" in line
 
 
 def test_cutouts_of_several_sizes_are_cropped(draw_galaxies: Galaxies, tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_what_is_wrong_is_one_line(draw_galaxies: Galaxies, tmp_path: Path) -> N
         (str(tmp_path / "nowhere"), None): "option galaxies: there are no data at",
         (str(lone), None): "1 image with a galaxy in the middle; at least 2 are needed",
         (str(plain), None): r"is not known: add \?pixel_scale=0.05 to its path",
-        (f"{bands}?pixel_scale=0.05", None): "has 2 channels; images of one band are right",
-        (str(folder), 64): "option pixels: 64, but .* 48 x 48 pixels; at most 48 is right",
-        (f"{folder}?size=32", 40): "option pixels: 40, but .* 32 x 32 pixels; at most 32 is right",
+        (f"{bands}?pixel_scale=0.05", None): "has 2 channels; use images of one band",
+        (str(folder), 64): "option pixels: 64, but .* 48 x 48 pixels; it must be at most 48",
+        (f"{folder}?size=32", 40): "option pixels: 40, but .* 32 x 32 pixels; it must be at most 32",
     }
     for (text, pixels), message in wrong.items():
         with pytest.raises(UsageError, match=message) as caught:

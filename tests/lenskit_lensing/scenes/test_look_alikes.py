@@ -59,7 +59,7 @@ def test_there_are_as_many_of_each_kind_as_asked(scene: Scene) -> None:
 
 def test_fractions_of_more_than_all_are_one_line() -> None:
     with pytest.raises(
-        UsageError, match=r"look_alike_edge_on: these fractions add up to 1\.1; at most 1 is right"
+        UsageError, match=r"look_alike_edge_on: these fractions add up to 1\.1; the sum must be at most 1"
     ) as e:
         simulator_of(ring=0.5, spiral=0.6)
     assert "\n" not in str(e.value)

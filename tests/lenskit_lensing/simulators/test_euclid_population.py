@@ -49,7 +49,7 @@ def test_a_cut_prior_keeps_its_proportions(text: str, reference) -> None:
 
 
 def test_a_prior_of_which_nothing_is_left_is_one_line() -> None:
-    with pytest.raises(UsageError, match="option theta_E: uniform\\(6, 7\\) gives nothing between 0.5 and 5"):
+    with pytest.raises(UsageError, match="option theta_E: uniform\\(6, 7\\) has no values between 0.5 and 5"):
         theta_E_prior("uniform(6, 7)", "uniform(1, 2)", 0.5, 5.0)
     with pytest.raises(UsageError, match="option theta_E: 'wide' is no distribution"):
         theta_E_prior("wide", "uniform(1, 2)", 0.5, 5.0)

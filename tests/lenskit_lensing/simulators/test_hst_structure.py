@@ -176,10 +176,10 @@ def test_what_is_recorded_has_its_unit() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"light_q": 1.1}, "option light_q: .* above 0.02 and at most 1 is right"),
+        ({"light_q": 1.1}, "option light_q: .* it must be above 0.02 and at most 1"),
         ({"light_m3": 0.5}, "option light_m3: .* between -0.3 and 0.3"),
         ({"disc_thickness": 0}, "option disc_thickness"),
-        ({"exposure_time": 100}, "option exposure_time: white noise has no exposure time; noise='instrument' is right"),
+        ({"exposure_time": 100}, "option exposure_time: white noise has no exposure time; use noise='instrument'"),
         ({"noise": "instrument", "exposure_time": 0}, "option exposure_time: .* 1e.09 s"),
         (
             {"renderer": "lenstronomy", "light_twist": 3},
@@ -199,7 +199,7 @@ def test_wrong_options_are_one_line(options: dict[str, object], complaint: str) 
         (LIGHT, "simulator.light_radius_unit=theta_E"),
         (DISCS, "simulator.disc_fraction=0"),
         (ISOPHOTES, "simulator.light_twist=0"),
-        ({"light_q": 0.8}, "leave simulator.light_q out"),
+        ({"light_q": 0.8}, "remove simulator.light_q"),
     ],
 )
 def test_the_macro_model_says_what_it_cannot_describe(options: dict[str, object], needed: str) -> None:

@@ -120,7 +120,7 @@ def test_suspect_stamps_are_left_out_on_request(tmp_path: Path, sample: str, exp
     assert load_cosmos(tmp_path, good_stamps=True).rows.tolist() == expected
     selection = catalogue.with_name(f"{catalogue.stem}_selection.fits")
     Table({"IDENT": np.arange(7)}).write(selection, overwrite=True)
-    with pytest.raises(UsageError, match=r"_selection.fits: not 7 rows of sn_ellip_gauss, "):
+    with pytest.raises(UsageError, match=r"_selection.fits: it must have 7 rows of sn_ellip_gauss, "):
         load_cosmos(tmp_path, good_stamps=True)
     selection.unlink()
     with pytest.raises(UsageError, match=r"_selection.fits: no such file"):
@@ -210,7 +210,7 @@ def test_what_is_no_image_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_tiny_sizes_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="min_pixels=8, size=96: at least 16"):
+    with pytest.raises(UsageError, match="min_pixels=8, size=96: both must be at least 16"):
         load_cosmos(tmp_path, min_pixels=8)
 
 

@@ -82,7 +82,7 @@ def test_a_killed_process_is_one_line(parts: list[SomeFiles], tmp_path: Path, mo
     )
     monkeypatch.syspath_prepend(tmp_path)
     Killed = importlib.import_module("killed_part").Killed
-    with pytest.raises(LenskitError, match="a process that prepared stamps ended before its time") as error:
+    with pytest.raises(LenskitError, match="a process that prepared stamps ended too early") as error:
         list(each_prepared([*parts, Killed()], 2))
     assert "\n" not in str(error.value)
 

@@ -97,7 +97,7 @@ def test_nothing_to_see_is_an_error(tmp_path: Path) -> None:
         ("a.npy", b"no array", "no image can be read"),
         ("a.npz", b"no archive", "no image can be read"),
         ("a.fits", b"no FITS", "no image can be read"),
-        ("a.npy", np.zeros(5), r"a float64 array of shape \(5,\); numbers, \(height, width\) or a stack"),
+        ("a.npy", np.zeros(5), r"a float64 array of shape \(5,\); it must have numbers, \(height, width\) or a stack"),
         ("a.npy", np.zeros((0, 20, 20)), r"shape \(0, 20, 20\)"),
         ("a.npy", np.zeros((20, 20), dtype=complex), "a complex128 array"),
         ("a.npy", np.array([["x"]]), r"a <U1 array"),
@@ -122,11 +122,11 @@ def test_a_table_is_no_image(tmp_path: Path) -> None:
 
 
 def test_folders_without_images_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no images here; files that end in .fits, "):
+    with pytest.raises(UsageError, match=r"no images here; their files must end in .fits, "):
         load_stamps(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         load_stamps(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="size=8: at least 16"):
+    with pytest.raises(UsageError, match="size=8: it must be at least 16"):
         load_stamps(tmp_path, size=8)
 
 

@@ -163,7 +163,7 @@ def test_a_full_disk_is_one_line(cache: Path, folder: Path, monkeypatch: pytest.
     (path,) = cache.glob("*.safetensors")
     path.unlink()
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(LenskitError, match=r"No space left on device while .* LENSKIT_CACHE names another") as error:
+    with pytest.raises(LenskitError, match=r"No space left on device while .* set LENSKIT_CACHE to") as error:
         load(folder)
     assert "\n" not in str(error.value)
     assert sorted(path.suffix for path in cache.iterdir()) == [".lock"]
