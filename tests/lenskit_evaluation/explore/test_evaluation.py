@@ -84,7 +84,7 @@ def test_wrong_options_are_one_line_before_anything_is_written(run: Run, options
 
 
 def test_one_file_is_of_one_run(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--output names one file, but 2 runs are given"):
+    with pytest.raises(UsageError, match="--output names one file, but there are 2 runs"):
         Explore(output=str(tmp_path / "page.html"))([run, run])
 
 
