@@ -95,7 +95,7 @@ def test_embeddings_have_the_pictures_of_their_names_or_none(images: Path, tmp_p
     twice = Embeddings(features(), names=["blob00"] * 40, path=path)
     with pytest.raises(UsageError, match="not unique"):
         Explore(data=str(images))([twice])
-    with pytest.raises(UsageError, match="leave out --simulator and --set"):
+    with pytest.raises(UsageError, match="omit --simulator and --set"):
         Explore(simulator="blobs")([Embeddings(features(), path=path)])
     with pytest.raises(UsageError, match="14 lenses are too few"):
         Explore()([Embeddings(features(14), path=path)])
