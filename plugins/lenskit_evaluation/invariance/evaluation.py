@@ -1,4 +1,4 @@
-"""`lenskit invariance`: test which parameters features keep, and which they forget."""
+"""`lenskit invariance`: test which parameters features keep, and which not."""
 
 from __future__ import annotations
 
