@@ -165,12 +165,13 @@ def class_label(
 
     Args:
         parameters: Parameters recorded with the images.
-        name: Name of the class label, if the user gave one.
-        normal: Name of the normal class, if the user gave one. A label with this class may have plain numbers.
+        name: Name of the class label; None if the user did not choose a class label.
+        normal: Name of the normal class; None if the user did not choose it. A label with this class is suitable even
+            if the class names are plain numbers.
         pixels: Side of the images in pixels, for a hint in the message; None for embeddings.
 
     Raises:
-        UsageError: There is no label of that name, no class label, or more than one.
+        UsageError: There is no label with this name, or there is not exactly one suitable class label.
     """
     labels = {parameter.name: parameter for parameter in parameters if parameter.classes}
     if name is not None and name not in labels:

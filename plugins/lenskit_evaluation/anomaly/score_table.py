@@ -42,8 +42,8 @@ def read_scores(path: Path, label: str | None = None, normal: str | None = None)
 
     Args:
         path: The file.
-        label: Column of the true classes; by default `class` if `normal` is given, else `label`, or `class` if there
-            is no column `label`.
+        label: Column of the true classes. The default is `class` if `normal` is set or if there is no column `label`,
+            otherwise `label`.
         normal: Name of the normal class.
 
     Raises:

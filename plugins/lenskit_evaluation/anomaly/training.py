@@ -96,7 +96,7 @@ def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:
     name in `NORMAL`.
 
     Args:
-        asked: Name of the normal class, if the user gave one.
+        asked: Name of the normal class; None if the user did not choose it.
         label: Class label of the images to score.
         training: Training lenses.
 

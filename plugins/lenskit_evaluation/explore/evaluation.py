@@ -236,7 +236,7 @@ class Explore(Evaluation):
         )  # fmt: skip
 
     def _embedded(self, embeddings: Embeddings) -> _Lenses:
-        """Return the lenses of a file of embeddings, with images if `--data` is given."""
+        """Return the lenses of a file of embeddings, with images from `--data`, if set."""
         if self.simulator or self.set:
             raise UsageError(f"{embeddings.path} is a file of embeddings: omit --simulator and --set")
         rows = self._some(len(embeddings))
@@ -284,4 +284,4 @@ class Explore(Evaluation):
         return [int(row) for row in np.sort(chosen)]
 
     def _chosen(self, rows: Sequence[int], n: int) -> str:
-        return "" if len(rows) == n else f", drawn at random (seed {self.seed}) from {n:,}"
+        return "" if len(rows) == n else f", chosen at random (seed {self.seed}) from {n:,}"

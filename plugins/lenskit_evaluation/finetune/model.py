@@ -51,8 +51,8 @@ class FineTuned(nn.Module):
 
     Continuous targets are predicted in units of their standard deviation. Class labels are predicted by a softmax with
     one output per class. Features are standardised by their mean and standard deviation before fine-tuning, so that the
-    same learning rate of the head suits all encoders. The weights of the head start at zero, which predicts the mean
-    label.
+    same learning rate of the head suits all encoders. The weights of the head start at zero, so that the initial
+    prediction is the mean label.
 
     Args:
         encoder: The encoder.

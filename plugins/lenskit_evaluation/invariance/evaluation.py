@@ -214,7 +214,7 @@ class Invariance(OnLenses):
         return selectivity(kept, rest, controls=controls, implied=implied, lens=split.test.lens, seed=self.seed)
 
     def _given(self, split: Split, groups: Sequence[str]) -> dict[str, Reading]:
-        """Predict the parameters to keep from the control.
+        """Predict the parameters to keep from images of the control.
 
         Only the groups of the headline parameters are predicted, because the lens light reveals parameters of the lens,
         but not of the source or the instrument.

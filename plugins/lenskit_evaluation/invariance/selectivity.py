@@ -129,10 +129,10 @@ def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
 
     Args:
         skill: Skills (resamples,) by parameter.
-        given: Given skills (resamples,) by parameter; 0 if missing.
+        given: Skills that do not count, (resamples,) by parameter; a missing parameter counts as 0.
 
     Returns:
-        (resamples,), NaN if everything is given.
+        (resamples,), NaN if the given skill of each parameter is 1.
     """
     gained = left = np.zeros(1)
     for name, values in skill.items():

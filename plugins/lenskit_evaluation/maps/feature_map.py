@@ -260,7 +260,7 @@ def nearest(among: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidea
 
 
 def local_predictability(neighbours: ArrayLike, values: ArrayLike, parameter: Parameter) -> Local:
-    """Score the prediction of a parameter of images from their neighbours.
+    """Score the prediction of a parameter from the neighbours of each image.
 
     The prediction is the mean value of the neighbours, or the most frequent class of the neighbours.
 

@@ -113,8 +113,8 @@ def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
         missing = len(train) + len(test) - sum(counts)
         if counts[0] < 2 or counts[1] < 1:
             notes.append(
-                f"{parameter.name} is left out: it is known for only {counts[0]} of {len(train)} training images and "
-                f"{counts[1]} of {len(test)} test images"
+                f"{parameter.name} is left out: it is known for {counts[0]} of {len(train)} training images and "
+                f"{counts[1]} of {len(test)} test images, but a probe needs at least 2 and 1"
             )
             continue
         kept.append(parameter)

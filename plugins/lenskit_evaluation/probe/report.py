@@ -62,7 +62,7 @@ class Findings:
 
     @property
     def headline(self) -> list[Parameter]:
-        """Continuous headline parameters, or else the first `PANELS` continuous ones."""
+        """Continuous headline parameters, or else the first few continuous parameters."""
         numbers = [parameter for parameter in self.shown if not parameter.classes]
         return [parameter for parameter in numbers if parameter.headline] or numbers[:PANELS]
 

@@ -105,7 +105,7 @@ def test_what_cannot_be_done_is_one_line(run: Run, images: Path, tmp_path: Path)
         Neighbours(archive=str(images), k=13)([run], [str(images)])
     with pytest.raises(UsageError, match="no parameter 'theta_E'; it has width"):
         Neighbours(archive=str(images), parameter=["theta_E"])([run], [str(images)])
-    with pytest.raises(UsageError, match="add that file with --archive PATH"):
+    with pytest.raises(UsageError, match="add this file with --archive PATH"):
         Neighbours(data=str(images))
     with pytest.raises(UsageError, match="two archives"):
         Neighbours(archive=str(images), simulator="blobs")

@@ -114,7 +114,7 @@ def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
     assert np.isnan(ridge["z_lens"].r2.value)
     assert "z_lens is 0.2 for all test lenses: it has no R2" in caplog.text
     assert "gamma is not known for 20 of 300 images, which are left out" in caplog.text
-    assert "e1 is left out: it is known for 0 of 225 images to fit to" in caplog.text
+    assert "e1 is left out: it is known for 0 of 225 training images" in caplog.text
     assert "the only baseline of embeddings is a constant" in caplog.text
     assert "z_lens" in Path("mine.npz-evaluations/probe/table.md").read_text()
 
@@ -122,11 +122,11 @@ def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_refused(run: Run) -> None:
     with pytest.raises(LenskitError, match="mine has no labels: there is nothing to probe"):
         Probe()([Embeddings(np.ones((40, 2)), path="mine.npz")])
-    with pytest.raises(LenskitError, match="theta_E is left out: it is known for 1 of 1 images to fit to"):
+    with pytest.raises(LenskitError, match="theta_E is left out: it is known for 1 of 1 training images"):
         Probe()([embeddings(2)])
     with pytest.raises(UsageError, match="--shift needs lenses of a simulator, but --data has stored"):
         Probe(data="somewhere", shift=["width=2"])
-    with pytest.raises(UsageError, match="embeddings have none"):
+    with pytest.raises(UsageError, match="embeddings have no simulator"):
         Probe(shift=["width=2"])([embeddings()])
     with pytest.raises(UsageError, match="widht"):
         Probe(**SMALL, shift=["widht=2"])([run])
