@@ -25,7 +25,7 @@ AREA, AVERAGE_PRECISION = 0, 1
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """AUC of one detector minus the AUC of another detector on the same images.
+    """AUC of one detector minus the AUC of a second detector on the same images.
 
     Attributes:
         p: Two-sided p-value of the hypothesis of no difference. It is 1 - level of the widest interval that excludes
@@ -92,7 +92,7 @@ class Resampled:
         return self._alike(AREA, level)
 
     def minus(self, other: Resampled) -> Difference:
-        """Return this AUC minus the AUC of another detector on the same resamples.
+        """Return this AUC minus the AUC of a second detector on the same resamples.
 
         The interval follows from the intervals of both AUCs, see `difference_interval`. The width is zero if both
         detectors have the same AUC in each resample, unless the AUC has no scatter.

@@ -225,7 +225,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise LenskitError(f"{path} is damaged: {error}") from None
     raw = parse_json(text, f"{path} is damaged: its card", None)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise LenskitError(f"{path} is no fine-tuned model of format {FORMAT}")
+        raise LenskitError(f"{path} is not a fine-tuned model of format {FORMAT}")
     card: dict[str, Any] = parse_json(text, f"{path} is damaged: its card", _Card)
     return card
 

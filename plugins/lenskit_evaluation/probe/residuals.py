@@ -21,7 +21,7 @@ ELLIPTICITY, MAGNIFICATION, SIGNAL = "|e|", "magnification", "arc S/N"
 
 @dataclass(frozen=True)
 class Binned:
-    """Errors of a parameter in bins of another quantity.
+    """Errors of a parameter in bins of a second quantity.
 
     Attributes:
         parameter: Name of the parameter.
