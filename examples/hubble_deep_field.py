@@ -1,13 +1,12 @@
-"""Cut galaxies out of the Hubble XDF and use them as lensed sources.
-
-The XDF is the Hubble eXtreme Deep Field.
+"""Cut galaxies out of the Hubble eXtreme Deep Field (XDF), as lensed sources.
 
     pip install scikit-image                    (includes the picture: NASA, ESA, G. Illingworth and others)
     python examples/hubble_deep_field.py [hubble_galaxies] [--image PICTURE]
 
 The script writes a folder of stamps for any simulation, as in `lenskit train --set simulator.stamps=hubble_galaxies`.
-It also writes `hubble_galaxies.png`, a figure with some of the galaxies before and after lensing. The picture has a
-display stretch, so its fluxes are not linear. Use it as a template for your own calibrated images.
+It also writes `hubble_galaxies.png`, a plot of some galaxies before and after lensing. The picture of the XDF has a
+display stretch, so pixel values are not proportional to flux. Use the script as a template for your own calibrated
+images.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Image = NDArray[np.float64]
 
 SMOOTHING = 1.5  # pixels
 THRESHOLD = 8.0  # standard deviations of the smoothed sky
-BORDERS = 2.2  # size of a stamp divided by the size of its galaxy, so that the stamp includes sky
+BORDERS = 2.2  # size of a stamp divided by the size of the galaxy, so that the stamp includes sky
 LEAST_AREA = 60  # pixels; smaller objects look like the PSF of the telescope
 SMALLEST, LARGEST = 32, 160  # pixels per side
 SATURATED = 0.99  # share of the maximum of the image; brighter objects are stars or galaxies with saturated cores
@@ -37,7 +36,7 @@ SHOWN = 6
 
 
 def main() -> None:
-    """Cut out the galaxies, save them, and draw lenses."""
+    """Cut out the galaxies, save them, and plot lenses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", default="hubble_galaxies", help="folder for the stamps")
     parser.add_argument("--image", help="another picture, in any format that matplotlib reads")
@@ -71,9 +70,8 @@ def brightness(path: str | None) -> Image:
 def cut_out(image: Image) -> list[Image]:
     """Return stamps of the galaxies in an image, the brightest first.
 
-    Each stamp is centred on its galaxy.
-
-    The stamps include neighbours and sky, which lenskit removes when it reads the stamps.
+    Each stamp is centred on a galaxy. The stamps include neighbours and sky, which lenskit removes when it reads the
+    stamps.
     """
     smooth = ndimage.gaussian_filter(image, SMOOTHING)
     sky = np.median(smooth)
@@ -90,14 +88,14 @@ def cut_out(image: Image) -> list[Image]:
         half = round(max(BORDERS * extent, SMALLEST) / 2)
         top, left = (at - half for at in middle)
         stamp = image[max(top, 0) : top + 2 * half, max(left, 0) : left + 2 * half]
-        # Other stamps extend beyond the border of the image, or contain blended galaxies.
+        # Skip stamps that extend beyond the border of the image, or that contain blended galaxies.
         if stamp.shape == (2 * half, 2 * half) and 2 * half <= LARGEST:
             found.append((light.sum(), stamp))
     return [stamp for _, stamp in sorted(found, key=lambda pair: -pair[0])]
 
 
 def draw(stamps: list[Image], simulator: HST) -> Figure:
-    """Draw stamps as cut out, as prepared by lenskit, and as lensed sources."""
+    """Plot stamps before and after the preparation by lenskit, and as lensed sources."""
     galaxies = simulator.sources.stamps
     assert galaxies is not None
     chosen = torch.linspace(0, len(galaxies.images) // 2, SHOWN).long()  # from the brighter half

@@ -1,14 +1,15 @@
-"""Make the 23 HST-like PSFs of lenskit.
+"""Compute the 23 HST-like PSFs of lenskit.
 
-The file is plugins/lenskit_lensing/data/hst_acs_f814w_psfs.npz.
+The default output file is plugins/lenskit_lensing/data/hst_acs_f814w_psfs.npz.
 
     pip install poppy
     python examples/make_hst_psfs.py [OUTPUT.npz]
 
 The PSFs approximate Tiny Tim PSFs of ACS/WFC in F814W. They are the diffraction pattern of Hubble's pupil with small
-wavefront errors, averaged over the band and integrated over 0.05" pixels. A faint halo represents effects that the
-pupil model leaves out: errors of the mirror figure at middle and high spatial frequencies, and dust. The PSFs include
-the blur by charge diffusion in the CCD. They do not include geometric distortion, as in drizzled images.
+wavefront errors, averaged over the band and integrated over 0.05" pixels. A faint halo represents effects that are
+missing in the pupil model: errors of the mirror surface at middle and high spatial frequencies, and dust. The PSFs
+include the blur by charge diffusion in the CCD. They do not include geometric distortion, which is also absent in
+drizzled images.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from scipy.ndimage import convolve, gaussian_filter
 
 Image = NDArray[np.float64]
 
-SEED = 2023  # arbitrary; another seed gives 23 other PSFs with the same distribution
+SEED = 2023  # arbitrary; a different seed gives 23 different PSFs with the same distribution
 COUNT = 23  # the number of PSFs in LenSiam
 SIZE = 41  # pixels per side, which contain 98.7 % of the flux
 PIXEL_SCALE = 0.05  # arcsec
@@ -91,7 +92,7 @@ def pupil() -> Image:
 def diffraction(transmission: Image, wavefront: Image, size: int) -> Image:
     """Return the PSF of optics and pointing jitter (size, size).
 
-    It is averaged over the band and is a fraction of all light.
+    The PSF is averaged over the band. Each pixel is a fraction of all light.
 
     Args:
         transmission: Transmission of the pupil.
@@ -113,7 +114,7 @@ def diffraction(transmission: Image, wavefront: Image, size: int) -> Image:
 def halo(size: int) -> Image:
     """Return the light scattered at wide angles (size, size).
 
-    It is a fraction of all scattered light.
+    Each pixel is a fraction of all scattered light.
     """
     fine_scale = PIXEL_SCALE / OVERSAMPLE
     offset = (np.arange(size * OVERSAMPLE) - (size * OVERSAMPLE - 1) / 2) * fine_scale
@@ -128,9 +129,9 @@ def binned(fine: Image) -> Image:
 
 
 def diffusion(share: float) -> Image:
-    """Return the diffusion kernel (3, 3) of charge.
+    """Return the kernel (3, 3) of charge diffusion.
 
-    `share` is 1 for the spectrum with the most diffusion and 0 for the least.
+    `share` is 1 for the spectrum with the most diffusion, and 0 for the spectrum with the least.
     """
     edge, corner = np.array(DIFFUSION_MOST) * share + np.array(DIFFUSION_LEAST) * (1 - share)
     kernel = np.array([[corner, edge, corner], [edge, 0, edge], [corner, edge, corner]])
@@ -139,7 +140,7 @@ def diffusion(share: float) -> Image:
 
 
 def main() -> None:
-    """Draw random wavefronts and spectra, and write the PSFs."""
+    """Choose random wavefronts and spectra, and write the PSFs."""
     plugin = Path(__file__).resolve().parent.parent / "plugins" / "lenskit_lensing"
     output = Path(sys.argv[1]) if len(sys.argv) > 1 else plugin / "data" / "hst_acs_f814w_psfs.npz"
     rng = np.random.default_rng(SEED)

@@ -2,7 +2,7 @@
 
 The test images are resampled, and both detectors use the same resamples. The trainings are resampled separately for
 each detector, because trainings with the same seed are still independent. Intervals of an error are percentiles of
-these resamples. Intervals of AUC are computed as in `lenskit anomaly`, with the scatter of these resamples.
+these resamples. Intervals of AUC are computed as in `lenskit anomaly`, from the variance of these resamples.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Compared:
-    """Figure of lenskit and of the original package.
+    """Metric of lenskit and of the original package.
 
     Attributes:
         ours: Mean over the trainings of lenskit.
         theirs: Mean over the trainings of the original package.
         low: Lower end of the 95 % interval of ours - theirs.
         high: Upper end of this interval.
-        higher_is_better: Whether a higher figure is better.
+        higher_is_better: Whether a higher value is better.
     """
 
     ours: float
@@ -76,9 +76,13 @@ def compare_auc(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> Comp
 
 
 def compare_normal(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> Compared:
-    """Compare the mean over normal images of an error (trainings, n).
+    """Compare the mean of an error over normal images; a lower error is better.
 
-    A lower error is better; see `compare_auc`.
+    Args:
+        truth: Classes of the n images.
+        ours: Errors (trainings, n) of lenskit.
+        theirs: Errors (trainings, n) of the original package.
+        seed: Random seed of the resamples.
     """
     normal = truth.is_class(truth.normal)
     sides = {"ours": ours[:, normal], "theirs": theirs[:, normal]}
@@ -90,9 +94,9 @@ def compare_normal(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> C
 
 
 def _over_trainings(resamples: dict[str, Array], seed: int) -> dict[str, Array]:
-    """Return the mean (resamples,) over trainings drawn with replacement.
+    """Return the mean (resamples,) over trainings that are sampled with replacement.
 
-    The trainings of (trainings, resamples) are drawn separately for each column.
+    The rows of each array (trainings, resamples) are sampled separately for each column.
     """
     rng = np.random.default_rng([seed, 1])
     drawn = {}

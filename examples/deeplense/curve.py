@@ -1,4 +1,4 @@
-"""Figure of the AUC of the adversarial autoencoder against the number of updates."""
+"""Plot of the AUC of the adversarial autoencoder against the number of updates."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from published import TOGETHER
 
 
 def draw_curve(told: Mapping[str, Any], path: Path) -> bool:
-    """Draw AUC against updates, with a line for each model.
+    """Plot AUC against the number of updates, with a line for each model.
 
-    The points are the rows `aae-UPDATES` and `aae`.
+    The points are the rows `aae-UPDATES` and `aae` of the table.
 
     Args:
         told: Result of `outcome`.
         path: Image to write.
 
     Returns:
-        Whether the figure was drawn, which needs at least two points.
+        Whether a plot was written; this needs at least two points.
     """
     size = told["settings"]
     last = size["train"] * size["epochs"] // (size["batch_size"] or 1)

@@ -6,9 +6,9 @@ The script uses only the public functions of this published package.
 reconstructions to the working directory. Three settings are changed from outside; current versions of torch need the
 first two:
 
-- The environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD: the package saves entire modules, which torch no longer
-  loads by default since 2.6.
-- The default device of torch, on a GPU: the adversarial autoencoder of the package does not move its networks there.
+- The environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD: the package saves entire modules, which torch does not load
+  by default since version 2.6.
+- The default device of torch, on a GPU: the adversarial autoencoder of the package does not move its networks to a GPU.
 - The environment variable TQDM_BAR_FORMAT: it reduces the progress bar to the seconds of the loop over epochs.
 
 The script imports only numpy, torch and the package, not lenskit.
@@ -31,7 +31,7 @@ MODULES = {"aae": "Adversarial_AE", "vae": "Variational_AE", "dcae": "Convolutio
 def main() -> None:
     """Train, evaluate, and write `outcome.npz`.
 
-    The file contains the seconds of training and the error of each test image.
+    The file contains the training time in seconds and the error of each test image.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("method", choices=MODULES)
@@ -66,7 +66,7 @@ def main() -> None:
 def warm_up(device: str) -> None:
     """Run one optimiser step.
 
-    The first step of a process takes seconds of initialisation, which are not part of the training.
+    The first step of a process includes seconds of initialisation, which must not count as training time.
     """
     weight = torch.zeros(1, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([weight])

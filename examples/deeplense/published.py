@@ -1,4 +1,4 @@
-"""Published figures of the detectors of DeepLense, and tables with ours.
+"""Published metrics of the detectors of DeepLense, in tables next to our metrics.
 
 Sources: Alexander et al. 2020 (https://arxiv.org/abs/2008.12731), and slides of the authors.
 """
@@ -44,7 +44,7 @@ PUBLISHED: Mapping[str, Mapping[str, Figures]] = {
         ONE_CLASS: {"AUC": {TOGETHER: 0.52221}},
     },
 }
-"""Published figures by model, detector, figure and class. W1 and MSE are means over the test images of a class."""
+"""Published metrics by model, detector, metric and class. W1 and MSE are means over the test images of a class."""
 
 COLUMNS = (
     ("AUC", TOGETHER, ".3f"),
@@ -53,7 +53,7 @@ COLUMNS = (
     ("W1", "none", ".3f"),
     ("MSE", "none", ".2e"),
 )
-"""Figure, class and number format of each column that is compared with the published figures."""
+"""Metric, class and number format of each column that is compared with the published metrics."""
 
 
 def outcome(
@@ -96,9 +96,9 @@ def outcome(
 
 
 def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the figures of each detector over all seeds.
+    """Return the metrics of each detector over all seeds.
 
-    One seed gives intervals; several seeds give the mean, the lowest and the highest value.
+    For one seed, there are intervals. For several seeds, there are the mean, the lowest and the highest value.
     """
     names = dict.fromkeys(name for found in results for name in found["detectors"])
     merged = {}
@@ -120,7 +120,7 @@ def _merged(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _figures(detector: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of a detector with intervals, as in `PUBLISHED`."""
+    """Return the metrics of a detector with intervals, in the layout of `PUBLISHED`."""
     areas = {group: figures["auc"] for group, figures in detector["figures"].items()}
     return {"AUC": areas, **detector["errors"]}
 
@@ -131,7 +131,7 @@ def markdown(told: Mapping[str, Any], notes: str, drawn: bool = False) -> str:
     Args:
         told: Result of `outcome`.
         notes: Notes on the differences, in Markdown.
-        drawn: Whether there is a figure of AUC against updates.
+        drawn: Whether there is a plot of AUC against updates.
     """
     size = told["settings"]
     batches = f"batches of {size['batch_size']}" if size["batch_size"] else "batches as in the recipes"
@@ -163,20 +163,20 @@ def markdown(told: Mapping[str, Any], notes: str, drawn: bool = False) -> str:
 
 
 GROUPS = {"refit": "macro model known", "resnet18": "labels known"}
-"""Groups of rows that use more information than the images."""
+"""Groups of rows that use more information than images, by training."""
 
 
 def _group(name: str) -> int:
     """Return the number of the group of a row.
 
-    It is 0 for detectors that use images only, otherwise the position in `GROUPS` from 1.
+    The number is 0 for detectors that use images only, otherwise the position in `GROUPS`, from 1.
     """
     training = name.partition(" ")[0]
     return list(GROUPS).index(training) + 1 if training in GROUPS else 0
 
 
 def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return a row for each detector, with our figures and the published ones."""
+    """Return a row for each detector, with our metrics and the published metrics."""
     rows = []
     detectors = found["detectors"]
     for name in sorted(detectors, key=_group):
@@ -202,7 +202,7 @@ def _with_interval(estimate: Mapping[str, float], digits: str) -> str:
 
 
 def _without_empty(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Remove columns without any figure."""
+    """Remove columns without any metric."""
     columns = [name for name in rows[0] if any(row[name] != "-" for row in rows)]
     return [{name: row[name] for name in columns} for row in rows]
 
@@ -210,7 +210,7 @@ def _without_empty(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 def _noise(found: Mapping[str, Any]) -> str:
     """Return a sentence on the noise of the images.
 
-    The errors of the AAEs are upper limits of the noise.
+    The mean squared errors of the AAEs are upper limits of the noise variance.
     """
     ours = found["detectors"].get("aae", {}).get("MSE", {}).get("none")
     if ours is None:

@@ -4,18 +4,18 @@
     python examples/deeplense/published_table.py --size full --work runs/deeplense --device cuda   a GPU
 
 The simulations follow the description in the publication. The script trains the recipes
-`deeplense-{a,b}-{aae,vae,dcae,rbm,refit,resnet18}` on Models A and B. It judges them with `lenskit anomaly` on held-out
-images, together with a one-class SVM and principal components. It writes `docs/results/deeplense-SIZE.json` and `.md`,
-with the published figures next to ours.
+`deeplense-{a,b}-{aae,vae,dcae,rbm,refit,resnet18}` on Models A and B. It evaluates the runs with `lenskit anomaly` on
+held-out images, together with a one-class SVM and principal components. It writes `docs/results/deeplense-SIZE.json`
+and `.md`, with the published metrics next to our metrics.
 
 The sizes `small` and `medium` train on live images, each used once. The size `full` trains on the same number of stored
 images as the original. Each finished store, run and evaluation is stored in `--work`. After an interruption, the same
-command resumes the work. `--models`, `--methods` and `--seeds` choose a part of the table; the table shows all finished
-parts.
+command resumes the work. `--models`, `--methods` and `--seeds` choose a part of the table to compute; the table shows
+all finished parts.
 
-`aae-100`, `aae-400`, ... are AAEs with 100, 400, ... updates, for the figure of AUC against updates.
+`aae-100`, `aae-400`, ... are AAEs with 100, 400, ... updates, for the plot of AUC against updates.
 
-The file `docs/results/deeplense-SIZE.notes.md` is written by hand and is added below the table.
+The file `docs/results/deeplense-SIZE.notes.md` is written by hand; the script adds its content below the table.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ SIZES = {
 
 
 def main() -> None:
-    """Make the missing runs and evaluations, and write the table of all finished ones."""
+    """Compute missing runs and evaluations, and write the table of all finished ones."""
     arguments = parsed()
     size: Size = arguments.size_of
     work: Path = arguments.work
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def stored(model: str, folder: Path, method: str, size: Size) -> Path:
-    """Return the training store of a method; make it if it is missing."""
+    """Return the training store of a method; simulate the store if it is missing."""
     if method == SUPERVISED:
         simulate(model, folder / "labelled.zarr", CLASSES, "labelled", size.labelled, size)
         return folder / "labelled.zarr"
@@ -160,12 +160,12 @@ def parsed() -> argparse.Namespace:
 
 
 def simulate(model: str, store: Path, classes: tuple[str, ...], split: str, lenses: int, size: Size) -> None:
-    """Make or complete a store, as `lenskit simulate` does."""
+    """Write or complete a store, as `lenskit simulate` does."""
     section = {"name": f"deeplense-{model}", "classes": list(classes), **size.simulator}
     config = Config.resolve({"simulator": section, "pairs": {"name": "single"}}, only=("simulator", "pairs"))
     plan = Plan.of(config, lenses=lenses, seed=0, split=split)
     print(f"{store}: {lenses} lenses", flush=True)
-    # A worker process takes seconds to start, which is worthwhile for several chunks only.
+    # A worker process takes seconds to start, which is only worthwhile for several chunks.
     make_store(plan, store, workers=min(os.cpu_count() or 1, 1 + plan.chunks // 4))
 
 
@@ -207,9 +207,9 @@ def options_of(method: str, size: Size) -> dict[str, Any]:
 
 
 def judge(folder: Path, test: Path, seed: int, size: Size) -> None:
-    """Judge all finished runs of a model and a seed on the same images.
+    """Evaluate all finished runs of a model and a seed on the same images.
 
-    Skip this if it is finished.
+    If this evaluation is already finished, do nothing.
     """
     names = [*METHODS, *(f"aae-{updates}" for updates in size.curve)]
     runs = [folder / name for name in names if (folder / name / "run.toml").is_file()]
@@ -233,7 +233,7 @@ def judge(folder: Path, test: Path, seed: int, size: Size) -> None:
 
 
 def write(work: Path, arguments: argparse.Namespace) -> None:
-    """Write the table of all finished evaluations, and the figure of the AUC."""
+    """Write the table of all finished evaluations, and the plot of the AUC."""
     results: dict[str, dict[str, Any]] = {}
     for model in MODELS:
         for path in sorted((work / model).glob("seed-*/judged.json")):

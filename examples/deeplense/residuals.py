@@ -1,10 +1,10 @@
-"""Draw the residuals of fitted lenses, with and without substructure.
+"""Plot the residuals of fitted lenses, with and without substructure.
 
     python examples/deeplense/residuals.py runs/refit-a --out docs/results/refit-residuals.png
 
-The figure shows ten lenses of the run's simulator, each without substructure, with subhalos and with a vortex. Below
-each image is the binned residual of the fit, divided by its standard deviation, and the chi-square, which is the
-score. An exclamation mark denotes a fit that did not converge.
+The plot shows ten lenses of the run's simulator, each without substructure, with subhalos and with a vortex. Below each
+image are the binned residual of the fit, divided by the standard deviation, and the chi-square, which is the score. An
+exclamation mark denotes a fit that did not converge.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST = 6
 
 
 def main() -> None:
-    """Draw the figure."""
+    """Fit the lenses, and write the plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="a run of method refit")
     parser.add_argument("--out", type=Path, required=True, help="image to write")

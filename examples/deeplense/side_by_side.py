@@ -1,21 +1,21 @@
-"""Compare the unsupervised detectors of lenskit with those of DeepLense.
+"""Compare the unsupervised detectors of lenskit with the detectors of DeepLense.
 
-The detectors of DeepLense are those of the authors' package. Both sides use the same images.
+The detectors of DeepLense come from the authors' package. Both sides use the same images.
 
     pip install --target original --no-deps unsupervised-lensing==0.1.2 googledrivedownloader==0.4.0
     pip install --target original requests
     python examples/deeplense/side_by_side.py --original original --work runs/side-by-side
 
 `--no-deps` is necessary because the package pins torch 1.6 and numpy 1.18, which do not exist for current versions of
-Python. The package imports `googledrivedownloader`, and version 0.4.0 of this imports `requests`. The package is not
-changed: `original.py` calls its public functions in a separate process. docs/deeplense.md lists the parts of the
-package that do not run, with the reasons.
+Python. The package imports `googledrivedownloader`, and version 0.4.0 of `googledrivedownloader` imports `requests`.
+The package is not changed: `original.py` calls public functions of the package in a separate process. docs/deeplense.md
+lists the parts of the package that do not run, with the reasons.
 
 Images are simulated once and stored as numpy arrays, which the package and lenskit (`deeplense-npy`) read. Both sides
 are trained from scratch on the same images, with the same numbers of epochs and of threads, in batches of 100. The
 adversarial autoencoder of the package requires this batch size. Images/s are measured for the training alone, which
-includes saving the weights after each epoch: from the progress bar of the package, and from the metrics of our run.
-Each finished training is stored in `--work`. After an interruption, the same command resumes the work.
+includes saving the weights after each epoch. They come from the progress bar of the package and from the metrics of our
+run. Each finished training is stored in `--work`. After an interruption, the same command resumes the work.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> None:
         make_images(model, settings, work)
         for method in arguments.methods:
             for seed in range(arguments.seeds):
-                # The sides alternate, so that other load on the machine affects both.
+                # The sides alternate, so that any load on the machine affects both sides.
                 for side in SIDES:
                     cell = Cell(model, method, side, seed)
                     if not (work / f"{cell}.npz").is_file():
@@ -173,9 +173,9 @@ def make_images(model: str, settings: Settings, work: Path) -> None:
 
 
 def simulation(model: str, classes: tuple[str, ...], split: str, count: int) -> tuple[NDArray[np.float32], Array]:
-    """Return `count` images (n, 1, 150, 150), and the number of their class (n,).
+    """Simulate `count` images (n, 1, 150, 150), and return them with class numbers.
 
-    All classes have equal numbers of images.
+    All classes have about the same number of images.
     """
     section = {"name": f"deeplense-{model}", "classes": list(classes)}
     simulator = Config.resolve({"simulator": section}, only=("simulator",)).build("simulator")
@@ -192,7 +192,7 @@ def save(path: Path, images: NDArray[np.float32]) -> None:
 
 
 def fill(cell: Cell, settings: Settings, work: Path, original: Path | None, limit: float) -> str:
-    """Train and score a cell, and save the outcome.
+    """Train a detector, score the test images, and save the outcome.
 
     Return an error as one line, or an empty text.
     """
@@ -216,7 +216,7 @@ def fill(cell: Cell, settings: Settings, work: Path, original: Path | None, limi
 def ours(cell: Cell, settings: Settings, train: Path, test: Path, out: Path) -> dict[str, Any]:
     """Train with lenskit; return seconds, and score, MSE and W1 of test images.
 
-    `seconds` is the time of the training; the others have the shape (n,).
+    `seconds` is the training time; `scores`, `MSE` and `W1` have the shape (n,).
     """
     run = lenskit.train(
         f"deeplense-{cell.model}-{cell.method}",
@@ -231,7 +231,7 @@ def ours(cell: Cell, settings: Settings, train: Path, test: Path, out: Path) -> 
         overwrite=True,
         progress=False,
     )
-    # Each entry of the metrics has the rate since the previous entry.
+    # Each entry of the metrics contains the rate since the previous entry.
     batches, rates = np.array(run.metrics["batches"]), np.array(run.metrics["rate"])
     seconds = (np.diff(batches, prepend=0) * BATCH / rates).sum()
     images = flat(test)
@@ -276,7 +276,7 @@ def fidelity(images: NDArray[np.float32], made: NDArray[np.float32]) -> dict[str
 
 
 def compared(model: str, method: str, seeds: range, settings: Settings, work: Path) -> dict[str, Compared] | None:
-    """Return the compared figures by name, or None if a training is missing."""
+    """Return the compared metrics by name, or None if a training is missing."""
     paths = {side: [work / f"{Cell(model, method, side, seed)}.npz" for seed in seeds] for side in SIDES}
     if not all(path.is_file() for each in paths.values() for path in each):
         return None
@@ -293,7 +293,7 @@ def compared(model: str, method: str, seeds: range, settings: Settings, work: Pa
         "AUC": compare_auc(truth, *figure("scores")),
         "W1": compare_normal(truth, *figure("W1")),
         "MSE": compare_normal(truth, *figure("MSE")),
-        # Three timings are too few to resample: the interval is the range of the differences of all pairs.
+        # A few timings are too few to resample: the interval is the range of the differences of all pairs.
         "images/s": Compared(rates[0].mean(), rates[1].mean(), spread.min(), spread.max(), higher_is_better=True),
     }
 

@@ -7,7 +7,7 @@ The script trains SimSiam, BYOL and VICReg on Models I to III without labels, on
 lens and substructure. It trains a supervised ResNet on the same number of images. Two classifiers predict the classes
 of held-out lenses: a logistic regression on frozen features, fitted to labelled lenses, and the fine-tuned encoder.
 The script writes `docs/results/three-classes-SIZE.json` and `.md` with the area under the ROC curve of each class
-against the rest, next to the published values. Runs and figures are stored in `--work`. After an interruption, the
+against the rest, next to the published values. Runs and metrics are stored in `--work`. After an interruption, the
 same command resumes the work.
 """
 
@@ -87,7 +87,7 @@ SIZES = {
 
 
 def main() -> None:
-    """Make the missing runs and figures, and write the table of all finished ones."""
+    """Compute missing runs and metrics, and write the table of all finished runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for runs and intermediate results")
@@ -106,7 +106,7 @@ def main() -> None:
 
 
 def trained(arguments: argparse.Namespace, size: Size, model: str, row: str, given: Mapping[str, str]) -> None:
-    """Train a run and judge it; skip the parts that are finished."""
+    """Train and evaluate a run; skip the parts that are finished."""
     out = arguments.work / model / row.replace(", ", "-").replace(" ", "-")
     figures = out.with_suffix(".json")
     if figures.is_file():

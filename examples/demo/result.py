@@ -23,7 +23,7 @@ NAMES = {
     "pixels": "pixels (no network)",
     "constant": "constant",
 }
-"""Labels of the rows of the table, and their descriptions."""
+"""Descriptions of the rows of the table, by label."""
 
 NEXT = (
     "lenskit explore {}/lensiam",
@@ -39,7 +39,7 @@ def lines(runs: Path) -> list[str]:
         runs: Folder of the runs `lensiam` and `simsiam`.
 
     Raises:
-        SystemExit: The runs have not been probed.
+        SystemExit: There are no results of `lenskit probe`.
     """
     file = runs / RESULTS / "results.json"
     if not file.is_file():

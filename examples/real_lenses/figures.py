@@ -1,4 +1,4 @@
-"""Metrics of predicted Einstein radii, and the columns of a table."""
+"""Metrics of predicted Einstein radii, as columns of a table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parser_of(text: str | None, sizes: Iterable[str]) -> argparse.ArgumentParser
     """Return a parser of the arguments that both scripts share.
 
     Args:
-        text: Docstring of the script, whose first line describes it.
+        text: Docstring of the script; the first line is the description.
         sizes: Names of the sizes of the script.
     """
     parser = argparse.ArgumentParser(description=(text or "").partition("\n")[0])
@@ -51,7 +51,7 @@ def parser_of(text: str | None, sizes: Iterable[str]) -> argparse.ArgumentParser
 
 
 def judged(guess: Guess, images: Dataset, held_out: LensSet) -> dict[str, Any]:
-    """Judge predictions as `lenskit transfer` does, without its pictures.
+    """Evaluate predictions in the same way as `lenskit transfer`, without plots.
 
     Args:
         guess: Function that predicts Einstein radii.
@@ -85,9 +85,9 @@ def _both(guess: Guess, lenses: LensSet) -> tuple[Array, Array]:
 
 
 def columns(truth: Sequence[float], one: Mapping[str, Any], constant: bool = False) -> dict[str, float]:
-    """Return the figures of the predictions of an encoder, by column.
+    """Return the metrics of the predictions of an encoder, by column.
 
-    Missing figures are NaN.
+    Missing metrics are NaN.
 
     Args:
         truth: Labels.
@@ -111,7 +111,7 @@ def columns(truth: Sequence[float], one: Mapping[str, Any], constant: bool = Fal
 
 
 def words(seeds: Sequence[Mapping[str, float]]) -> dict[str, str]:
-    """Format the figures of several seeds: the mean, the lowest and the highest value."""
+    """Format the metrics of several seeds: the mean, the lowest and the highest value."""
     return {name: _words([each[name] for each in seeds], 0 if "[%]" in name else 3) for name in seeds[0]}
 
 

@@ -2,15 +2,16 @@
 
     python examples/real_lenses/labels.py --data "fits-folder:slacs?pixel_scale=0.05" --work runs/scoreboard
 
-There are two encoders for each N, with labelled lenses from the recipe `hst-lens`. The first is trained on the N lenses
-with the method `supervised` and predicts with its own head. It sees as many images as in the rows of the scoreboard,
-with the N lenses repeated. The second is the encoder of the row `VICReg, lens-fixed` of the scoreboard, which was
-trained on pairs without labels; a ridge regression on its features is fitted to the same N lenses. Both predict the
-same real images, whose labels are never used for training.
+There are two encoders for each N, with labelled lenses from the recipe `hst-lens`. The first encoder is trained on the
+N lenses with the method `supervised` and predicts with the head from this training. It is trained on as many images as
+the rows of the scoreboard; the N lenses are repeated. The second encoder is the row `VICReg, lens-fixed` of the
+scoreboard, which was trained on pairs without labels. A ridge regression on its features is fitted to the same N
+lenses. Both encoders predict the radii of the same real images. The labels of the real images are never used for
+training.
 
 The script writes `docs/results/real-lenses-labels-SIZE.json` and `.md`. It uses the VICReg run of the scoreboard if
-`--work` is the same folder and the run exists. After an interruption, the same command resumes the work. The file
-`real-lenses-labels-SIZE.notes.md` is added below the table.
+`--work` is the same folder and the run exists. After an interruption, the same command resumes the work. The content of
+the file `real-lenses-labels-SIZE.notes.md` is added below the table.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ WAYS = {SUPERVISED: "supervised", PAIRS: "pairs without labels, and a head"}
 
 
 def main() -> None:
-    """Make the missing runs, and write the table of all finished ones."""
+    """Train the missing encoders, and write the table of all finished encoders."""
     arguments = parser_of(__doc__, SIZES).parse_args()
     size = SIZES[arguments.size]
     for seed in arguments.seeds:
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def make(way: str, count: int, work: Path, seed: int, data: str, size: Size) -> None:
-    """Train and judge an encoder with some labelled lenses, unless that is finished.
+    """Train and evaluate an encoder with some labelled lenses, unless finished.
 
     Args:
         way: One of `WAYS`.
@@ -84,15 +85,15 @@ def make(way: str, count: int, work: Path, seed: int, data: str, size: Size) -> 
 
 
 def configuration(size: Size) -> Config:
-    """Return the simulator and the pairs of the recipe, with the image size of `size`."""
+    """Return the recipe's simulator, pairs and training, for images of a size."""
     pixels = {"simulator": {"pixels": size.pixels}}
     return Config.resolve(read_recipe(LEARNED), pixels, only=("simulator", "pairs", "train"))
 
 
 def labelled(count: int, work: Path, seed: int, size: Size) -> Path:
-    """Make or complete a store of labelled lenses.
+    """Write or complete a store of labelled lenses.
 
-    A smaller store has the first lenses of a larger store.
+    A smaller store contains the first lenses of a larger store.
     """
     path = work / f"labels-{count}" / "lenses.zarr"
     simulate(Plan.of(configuration(size), lenses=count, seed=seed), path)
@@ -100,7 +101,7 @@ def labelled(count: int, work: Path, seed: int, size: Size) -> Path:
 
 
 def with_head(run: Run, store: Path) -> Guess:
-    """Return predictions of a ridge regression on the features of a run.
+    """Return the predictor of a ridge regression on the features of a run.
 
     The regression is fitted to the lenses of a store.
     """
@@ -116,7 +117,7 @@ def with_head(run: Run, store: Path) -> Guess:
 
 
 def supervised(run: Run) -> Guess:
-    """Return the predictions of the head that a run was trained with."""
+    """Return the predictor of a supervised run, with the head from its training."""
     encoder, method = run.encoder(), run.method().eval()
 
     @torch.inference_mode()

@@ -1,12 +1,12 @@
-"""Draw lenses with and without the smooth light of the lens galaxy.
+"""Plot lenses with and without the smooth light of the lens galaxy.
 
-The images are shown as the input of a network.
+The images are plotted as a network gets them.
 
     python examples/real_lenses/lens_light.py slacs -o lens-light.png --lenses J0946+1006 J1106+5228
 
-Each column shows a lens, with three inputs from top to bottom: asinh of the image, of the image minus a blurred copy
-(`unsharp`), and of the image minus a model of elliptical isophotes (`multipole`). The last two are divided by the
-noise. The path has the same form as for `lenskit train --data`.
+Each column shows a lens with three inputs, from top to bottom: the image (`asinh`), the image minus a blurred copy
+(`unsharp`), and the image minus a model of elliptical isophotes (`multipole`). All inputs are divided by three times
+the noise and stretched by asinh. The path has the same form as for `lenskit train --data`.
 """
 
 from __future__ import annotations

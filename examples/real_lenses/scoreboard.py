@@ -1,15 +1,16 @@
-"""Measure Einstein radii of real lenses with encoders from simulations.
+"""Measure Einstein radii of real lenses with encoders trained on simulations.
 
     python examples/real_lenses/scoreboard.py --data "fits-folder:slacs?pixel_scale=0.05" --work runs/scoreboard
 
-Each row of the table trains an encoder with the recipe `hst-lens` and a change, to show the effect of this change.
-`lenskit transfer` judges the encoder on the real images: a ridge regression is fitted to features of simulated lenses
-and predicts the radii of the images. The labels of the images are never used for training. There are three groups of
-rows: the input, the scenes, and the learning.
+For each row of the table, an encoder is trained with one change of the recipe `hst-lens`, to show the effect of this
+change. `lenskit transfer` evaluates the encoder on the real images: a ridge regression is fitted to features of
+simulated lenses and predicts the radii of the real images. The labels of the real images are never used for training.
+The changes are in three groups: the input, the scenes, and the learning.
 
 The script writes `docs/results/real-lenses-SIZE.json` and `.md`. Each finished run and evaluation is stored in
-`--work`. After an interruption, the same command resumes the work. `--rows` chooses some rows; the table shows all
-finished ones. The file `real-lenses-SIZE.notes.md` is written by hand and is added below the table.
+`--work`. After an interruption, the same command resumes the work. `--rows` chooses the rows to compute; the table
+shows all finished rows. The file `real-lenses-SIZE.notes.md` is written by hand; the script adds its content below the
+table.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from lenskit.run import Run
 from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM
 
 LEARNED = "hst-lens"
-"""Recipe that the rows change."""
+"""Recipe that each row of the table changes."""
 
 RECIPE, WIDE = "recipe", "wide"
 PRIORS = {RECIPE: (), WIDE: ("theta_E=uniform(0.5, 2.2)",)}
@@ -46,7 +47,7 @@ PRIORS = {RECIPE: (), WIDE: ("theta_E=uniform(0.5, 2.2)",)}
 
 @dataclass(frozen=True)
 class Row:
-    """An encoder of the table.
+    """Encoder in a row of the table.
 
     Attributes:
         group: Subject of the change: `input`, `scenes` or `learning`.
@@ -54,9 +55,10 @@ class Row:
         pairs: Pair strategy of the method.
         method: Training method.
         plain: Whether to use the defaults of the simulator `hst` instead of the scenes of the recipe.
-        zooms: Magnifications of copies of an image; the row is the median of the predictions of the recipe's encoder.
-        encoder: Name of a published encoder, which is not trained. Its weights are downloaded if they are missing.
-        painted: Whether arcs are painted onto cutouts of real galaxies.
+        zooms: Magnifications of copies of an image. The encoder of the first row predicts from each copy, and the row
+            is the median of these predictions.
+        encoder: Name of a published encoder, which is not trained. Missing weights are downloaded.
+        painted: Whether simulated arcs are added to cutouts of real galaxies.
     """
 
     group: str
@@ -93,7 +95,7 @@ ROWS: Mapping[str, Row] = {
     "LeJEPA, lens-fixed": Row("learning", pairs="lens-fixed", method="lejepa"),
     "efficientnet-lite0": Row("learning", encoder="efficientnet-lite0"),
 }
-"""All rows. The first row is the recipe without changes. Rows without a method are supervised."""
+"""All rows. The first row is the recipe without changes. Rows without a method use supervised training."""
 
 FIRST = next(iter(ROWS))
 
@@ -127,7 +129,7 @@ SIZES = {
 
 
 def main() -> None:
-    """Make the missing runs and evaluations, and write the table of all finished rows."""
+    """Compute missing runs and evaluations, and write the table of all finished rows."""
     arguments = parsed()
     size = SIZES[arguments.size]
     for seed in arguments.seeds:
@@ -150,7 +152,7 @@ def parsed() -> argparse.Namespace:
 
 
 def make(name: str, work: Path, seed: int, arguments: argparse.Namespace, size: Size) -> None:
-    """Train and judge a row; skip the parts that are finished.
+    """Train and evaluate a row; skip the parts that are finished.
 
     Args:
         name: Name of the row.
@@ -181,8 +183,8 @@ def train(row: Row, out: Path, seed: int, size: Size, *, stamps: str | None = No
         out: Folder of the run.
         seed: Random seed of the training.
         size: Numbers of lenses and size of the network.
-        stamps: Cutouts of real galaxies that arcs are painted onto, `[READER:]PATH`.
-        data: Stored lenses to train on instead of simulated ones, `[READER:]PATH`.
+        stamps: Cutouts of real galaxies that arcs are added to, `[READER:]PATH`.
+        data: Stored lenses to train on instead of simulated lenses, `[READER:]PATH`.
     """
     start = time.perf_counter()
     if (out / "run.toml").is_file():
@@ -219,13 +221,13 @@ PLAIN = {
     "train.ema": 0.998, "optimizer.lr": 1e-3, "optimizer.lr_batch": 0,
     "method.targets": ["theta_E", "e1", "e2", "gamma1", "gamma2"],
 }  # fmt: skip
-"""Options of the recipe without its scenes."""
+"""Options of the recipe, except the options of the scenes."""
 
 
 def painted(stamps: str) -> dict[str, Any]:
     """Return the options of the simulator `injection`.
 
-    Options that it shares with `hst` come from the recipe.
+    Options that `injection` and `hst` have in common come from the recipe.
 
     Args:
         stamps: Cutouts of real galaxies, `[READER:]PATH`.
@@ -244,14 +246,14 @@ def recipe_scenes() -> dict[str, Any]:
 def judge(
     subject: Path | str, folder: Path, data: str, size: Size, simulator: str | None = None, options: Sequence[str] = ()
 ) -> None:
-    """Judge a run or an encoder with each prior; skip finished priors.
+    """Evaluate a run or an encoder with each prior; skip finished priors.
 
     Args:
         subject: Run, or name of an encoder.
-        folder: Folder for the figures.
+        folder: Folder for the metrics.
         data: Real images with labels, `[READER:]PATH`.
         size: Numbers of lenses and size of the network.
-        simulator: Simulator of the regression, if it is not the run's.
+        simulator: Simulator of the lenses for the regression; by default, the run's.
         options: Options of this simulator, `OPTION=VALUE`.
     """
     for prior, changed in PRIORS.items():
@@ -283,9 +285,9 @@ def judge(
 
 
 def judge_foreign(name: str, folder: Path, arguments: argparse.Namespace, size: Size) -> None:
-    """Judge a published encoder on the scenes of the recipe.
+    """Evaluate a published encoder on the scenes of the recipe.
 
-    If its weights are not available, print the reason.
+    If the weights are not available, print the reason.
     """
     if all((folder / f"{prior}.json").is_file() for prior in PRIORS):
         return
@@ -302,7 +304,7 @@ def judge_foreign(name: str, folder: Path, arguments: argparse.Namespace, size: 
 
 
 def judge_zooms(row: Row, run: Path, folder: Path, arguments: argparse.Namespace, size: Size) -> None:
-    """Judge the median over zoomed copies with each prior; skip finished priors."""
+    """Evaluate the median over zoomed copies with each prior; skip finished priors."""
     for prior, changed in PRIORS.items():
         done = folder / f"{prior}.json"
         if done.is_file():

@@ -24,9 +24,9 @@ from lenskit_evaluation.regression import fit_linear_probe
 def judge_zoomed(
     run: Run, data: str, zooms: Sequence[float], options: Sequence[str], lenses: int, test_lenses: int
 ) -> dict[str, Any]:
-    """Judge the median of the predictions for zoomed copies of the images.
+    """Evaluate the median of the predictions for zoomed copies of the images.
 
-    A ridge regression is fitted to features of simulated lenses without a zoom. The frames are larger than the input of
+    A ridge regression is fitted to features of simulated lenses without a zoom. The images are larger than the input of
     the encoder, so that copies with a zoom below 1 have no empty border.
 
     Args:
@@ -34,11 +34,11 @@ def judge_zoomed(
         data: Real images with labels, `[READER:]PATH`.
         zooms: Magnifications of the copies.
         options: Options of the simulator, `OPTION=VALUE`.
-        lenses: Number of simulated lenses to fit to.
+        lenses: Number of simulated lenses to fit the regression to.
         test_lenses: Number of simulated lenses to calibrate the intervals on.
 
     Raises:
-        UsageError: The frames are too small.
+        UsageError: The images are too small.
     """
     encoder = to_best_device(run.encoder())
     pixels = encoder.fixed_shape[-1]

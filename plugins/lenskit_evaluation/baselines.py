@@ -26,28 +26,27 @@ PCA_RESIDUAL, ONE_CLASS = "PCA", "one-class SVM"
 """Names of anomaly detectors: the residual of principal components, and a support vector machine on the components."""
 
 BASELINES = frozenset({RANDOM, PIXELS, CONSTANT, BEST_CONSTANT, RANDOM_START, IMAGENET, PCA_RESIDUAL, ONE_CLASS})
-"""Names of all baselines. A run of such a name is labelled with its path in tables that contain baselines."""
+"""Names of all baselines. In tables with baselines, a run with one of these names is labelled with its path."""
 
 SOURCE = "source"
 CONTROLS = {SOURCE: "no source", "lens_light": "no lens light"}
-"""Components of the images that a control leaves out, and the names of the controls."""
+"""Names of the controls, by the component of the images that each control omits."""
 
 LARGEST = 64
-"""Pixels per side. Larger images are averaged to this size, so that their principal components take seconds."""
+"""Pixels per side. Larger images are averaged to this size, so that principal components are found in seconds."""
 
 EXPLAINED = 0.99
-"""Share of the variance that the components explain, unless that takes more components than the encoder has
-features."""
+"""Share of the variance that the principal components explain, unless this needs more components than allowed."""
 
 STATISTICS = 512
-"""Number of images that batch norm statistics are computed from."""
+"""Minimum number of images to compute batch norm statistics from."""
 
 
 def untrained(like: Encoder, lenses: LensSet, seed: int) -> Encoder:
     """Return an encoder of the same architecture with random weights.
 
-    Its batch norm statistics are computed from images, as in training. Without them, the features would be badly scaled
-    and the baseline unfairly weak.
+    The batch norm statistics are computed from images, as in training. Without these statistics, the features would be
+    badly scaled and the baseline unfairly weak.
 
     Args:
         like: Encoder whose architecture and preprocessing to use.
@@ -98,7 +97,8 @@ class Pixels:
 def find_components(pixels: Rows, most: int, seed: int) -> PCA:
     """Fit the principal components of pixels that explain `EXPLAINED` of the variance.
 
-    Further components are mostly noise of the training images. A probe would standardise them and so amplify the noise.
+    The remaining components are mostly noise of the training images. A probe standardises its features and would
+    amplify this noise.
 
     Args:
         pixels: Pixels of the training images.
@@ -116,5 +116,5 @@ def find_components(pixels: Rows, most: int, seed: int) -> PCA:
 
 
 def in_components(pixels: Rows, components: PCA) -> Rows:
-    """Return the same images with their principal components as features."""
+    """Replace pixels (n, pixels) by principal components as the features of images."""
     return replace(pixels, features=components.transform(pixels.features.astype(np.float32)).astype(np.float64))

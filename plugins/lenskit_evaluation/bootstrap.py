@@ -25,10 +25,10 @@ BLOCK = 400_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimate of a metric with its confidence interval; undefined numbers are NaN.
+    """Estimate of a metric with a confidence interval; undefined numbers are NaN.
 
     Attributes:
-        value: Value of the metric, or its mean over several fits.
+        value: Value of the metric, or mean value over several fits.
         low: Lower end of the interval.
         high: Upper end of the interval.
         spread: Standard deviation of the metric over several fits; NaN for a single fit.
@@ -51,17 +51,15 @@ def resample(
 ) -> Iterator[Array]:
     """Yield the counts of n images in bootstrap resamples, in blocks.
 
-    A block is an array (n, resamples of the block).
-
-    The block size limits the memory and does not change the counts.
+    A block is an array (n, resamples of the block). The block size limits the memory and does not change the counts.
 
     Args:
-        units: (n,) name or number of the lens that each image shows; images of one lens are drawn together. For a
+        units: (n,) name or number of the lens that each image shows; images of one lens are sampled together. For a
             single lens there are no resamples: the block is (n, 0).
         resamples: Number of resamples.
         seed: Random seed of the resamples.
         strata: (n,) number of the class of each image, the same for all images of a lens. Each class is resampled
-            separately, with its own random generator: all resamples have the same number of lenses of a class.
+            separately, with a separate random generator: all resamples have the same number of lenses of a class.
         elements: Maximum number of elements in a block.
     """
     _, first, unit = np.unique(np.asarray(units), return_index=True, return_inverse=True)
@@ -78,13 +76,11 @@ def resample(
 
 
 def estimate(values: ArrayLike, resampled: Array, level: float = LEVEL) -> Estimate:
-    """Return a metric with its confidence interval.
-
-    The ends of the interval are percentiles over the resamples.
+    """Return a metric with a confidence interval from percentiles over the resamples.
 
     Args:
-        values: Value of the metric, or its values (fits,) for several fits.
-        resampled: (resamples,) value of the metric, or its mean over the fits; NaN if it is not defined.
+        values: Value of the metric, or values (fits,) for several fits.
+        resampled: Value (resamples,) of the metric in each resample, or mean value over the fits; NaN if not defined.
         level: Confidence level of the interval.
     """
     each = np.atleast_1d(np.asarray(values, np.float64))

@@ -21,12 +21,12 @@ class ClassScore:
     Attributes:
         n: Number of images with a known label.
         dropped: Number of images left out because their label is not known.
-        accuracy: Share of images whose most probable class is the true one.
-        balanced_accuracy: Mean of this share over the classes that occur.
+        accuracy: Share of images whose most probable class is the true class.
+        balanced_accuracy: Mean, over the classes that occur, of the accuracy for images of each class.
         roc_auc: Area under the receiver operating characteristic (ROC) curve. It is the probability that an image of
-            the class gets a higher predicted probability of the class than an image of another class. For more than two
-            classes, the mean over the classes, each against the rest; not defined if a class does not occur.
-        note: Reason why a metric is not defined; empty if all are.
+            the class gets a higher predicted probability of the class than an image of a different class. For more than
+            two classes, it is the mean over the classes, each against the rest. Not defined if a class does not occur.
+        note: Reason why a metric is not defined; empty if all metrics are defined.
     """
 
     n: int
@@ -42,9 +42,9 @@ def score_classes(
 ) -> ClassScore:
     """Compute the metrics of the predictions of one class label.
 
-    The values are those of scikit-learn's `accuracy_score`, `balanced_accuracy_score` and `roc_auc_score`
-    (`multi_class="ovr"` for more than two classes). Intervals are percentiles over bootstrap resamples of the images
-    (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+    The values equal `accuracy_score`, `balanced_accuracy_score` and `roc_auc_score` (`multi_class="ovr"` for more than
+    two classes) of scikit-learn. Intervals are percentiles over bootstrap resamples of the images (Efron 1979,
+    https://doi.org/10.1214/aos/1176344552).
 
     Args:
         truth: (n,) numbers of the true classes. Images with any other value, for example NaN or -1, have no known
@@ -75,7 +75,7 @@ def score_classes(
 
 
 def resampled_figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Array:
-    """Return accuracy, balanced accuracy and area under the ROC curve.
+    """Return accuracy, balanced accuracy and area under the ROC curve per resample.
 
     Args:
         label: (n,) numbers of the true classes.
@@ -93,7 +93,7 @@ def resampled_figures(label: NDArray[np.intp], probabilities: Array, counts: Arr
         recalls = np.stack([(member * right) @ counts / (member @ counts) for member in members])
         occurs = np.isfinite(recalls)
         balanced = np.where(occurs, recalls, 0).sum(0) / occurs.sum(0)
-        # With two classes, both have the same area.
+        # With two classes, both classes have the same area.
         judged = [1] if classes == 2 else range(classes)
         areas = [_area(members[number], probabilities[:, number], counts) for number in judged]
     return np.stack([accuracy, balanced, np.mean(areas, axis=0)])
@@ -102,7 +102,7 @@ def resampled_figures(label: NDArray[np.intp], probabilities: Array, counts: Arr
 def _area(member: NDArray[np.bool_], score: Array, counts: Array) -> Array:
     """Return the area under the ROC curve of a class (resamples,).
 
-    It is NaN if all images belong to the class, or none.
+    The area is NaN if all images belong to the class, or if none does.
     """
     if member.all() or not member.any():
         return np.full(counts.shape[1], np.nan)

@@ -1,4 +1,4 @@
-"""`lenskit embed`: features of any number of images, written to a file."""
+"""`lenskit embed`: write the features of any number of images to a file."""
 
 from __future__ import annotations
 
@@ -47,23 +47,24 @@ class Embed(Evaluation):
     """Write the features of stored or newly simulated images to a file.
 
     The simulated lenses are never used in training. The ending of the file name chooses the format: a Zarr group, a
-    Parquet table, numpy's `.npz`, or another format of features that `lenskit list formats` names. The file holds the
-    features of the backbone, the projections, each recorded parameter, the names, and the numbers of the lens and of
-    the view that each row shows. Images are read and embedded in parts, so memory does not grow with their number.
+    Parquet table, a numpy file `.npz`, or any format of features that `lenskit list formats` lists. The file holds the
+    features of the backbone, the projections and each recorded parameter. It also holds the name, the lens number and
+    the view number of each image. Images are read and embedded in parts, so that memory does not grow with the number
+    of images.
 
     Args:
         data: Images to embed, `[READER:]PATH`; by default lenses of the run's simulator.
-        views: For stored images: embed the `first` image of each lens, or `all`.
-        projection: Whether to write the projections too, which the training loss acts on; by default if the run has
-            them.
+        views: Images of each stored lens to embed: the `first`, or `all`.
+        projection: Whether to also write the projections, which the training loss acts on; by default, if the run has
+            projections.
         lenses: Number of simulated lenses.
         seed: Random seed of the simulated lenses.
         simulator: Simulator to use instead of the run's.
         set: Option of the simulator to override, `OPTION=VALUE`.
-        workers: Threads that embed stored images on a CPU, or processes of a local Dask cluster; by default one per
-            core.
-        dask: Dask cluster to use: the address of its scheduler, or `local`. Its workers must have access to the files
-            of the run and of the data.
+        workers: Number of threads that embed stored images on a CPU, or of processes in a local Dask cluster; by
+            default one per core.
+        dask: Dask cluster to use: the address of the scheduler, or `local`. The workers need access to the files of the
+            run and of the data.
         output: File to write, or folder for `features.zarr`; by default a folder in the run.
     """
 
@@ -109,7 +110,7 @@ class Embed(Evaluation):
             for label, path in paths.items():
                 embedder = EmbedWorker(tasks[label])
                 if self.output and embedder.reads(path):
-                    raise UsageError(f"{path} holds the images to embed: choose another --output")
+                    raise UsageError(f"{path} holds the images to embed: choose a different --output")
                 threads = 1 if embedder.simulated else self.workers
                 submit = on_cluster(client, embedder) if client else on_threads(embedder, threads)
                 with submit as (start, ahead):
@@ -124,10 +125,10 @@ class Embed(Evaluation):
         """Return the path of each run's embeddings, by the label of the run."""
         path = in_folder(self.output, NAME) if self.output else None
         if self.output and is_embeddings(Path(self.output)):
-            path = Path(self.output)  # in some formats embeddings are a folder
+            path = Path(self.output)  # some formats store embeddings in a folder
         if self.output and len(named) > 1 and path == Path(self.output):
             raise UsageError(
-                f"--output names one file, but {len(named)} runs are given: leave it out, or give a folder or one run"
+                f"--output names one file, but there are {len(named)} runs: omit --output, or pass a folder or one run"
             )
         if path is None:
             return {
@@ -159,16 +160,16 @@ class Embed(Evaluation):
 
 
 def _may_replace(identity: str, path: Path) -> bool:
-    """Whether a task of this identity may overwrite a file.
+    """Whether a task with this identity may overwrite a file.
 
-    It may if the same task made the file, or if the file holds no embeddings of lenskit.
+    This is allowed if the same task wrote the file, or if the file holds no embeddings of lenskit.
     """
     about = Embeddings.about_in(path)
     return not about or about.get("asked") == identity
 
 
 def _is_other(identity: str, folder: Path) -> bool:
-    """Whether a folder holds the embeddings of another task."""
+    """Whether a folder holds the embeddings of a different task."""
     return not _may_replace(identity, folder / NAME)
 
 

@@ -1,7 +1,7 @@
 """Embedding of many images in parts, in this process or on a Dask cluster.
 
 A part is a range of lenses. The ranges do not depend on the number of workers, and on a CPU one thread embeds each
-part. Therefore the features are the same to the last bit, however many workers there are.
+part. Therefore the features are the same to the last bit for any number of workers.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ Start = Callable[[range], Any]
 
 @dataclass(frozen=True)
 class Task:
-    """The images to embed and the encoder, as plain values.
+    """Description of the images to embed and of the encoder, as plain values.
 
-    These can be sent to the workers of a cluster.
+    A task can be sent to the workers of a cluster.
 
     Attributes:
         run: Path of the run, or name of an encoder; see `Run.address`.
-        projection: Whether to compute projections: `wanted` raises an error if the method has none, `if any` does not,
-            `none` skips them.
+        projection: Whether to compute projections. If the method has no projections, `wanted` raises an error and
+            `if any` does not. `none` skips projections.
         data: `READER:PATH` of stored images, or None for simulated images.
-        all_views: Whether to embed all images of each stored lens, or the first only.
+        all_views: Whether to embed all images of each stored lens, or only the first.
         lenses: Number of simulated lenses.
         seed: Random seed of the simulated lenses.
-        simulator: Name of the simulator, if it is not the run's.
+        simulator: Name of the simulator; None for the simulator of the run.
         changes: Overrides of the simulator's options, `OPTION=VALUE`.
-        token: Identifier of this command. It keeps a long-lived worker from using the run or the data that it opened
-            for an earlier command.
+        token: Identifier of this command. It prevents a worker of a cluster from reusing the run or the data of an
+            earlier command.
     """
 
     run: str
@@ -78,9 +78,9 @@ class Task:
 
 
 class EmbedWorker:
-    """Embedder of the parts of a task.
+    """Function that embeds a part of a task.
 
-    Several threads may call it if the images are stored.
+    Several threads may call it at the same time if the images are stored.
 
     Args:
         task: The task.
@@ -105,7 +105,7 @@ class EmbedWorker:
 
     @property
     def simulated(self) -> bool:
-        """Whether the lenses are simulated, which only one thread at a time may do."""
+        """Whether the lenses are simulated; only one thread at a time may simulate."""
         return isinstance(self.lenses, SimulatedLenses)
 
     def _method(self) -> Method | None:
@@ -126,7 +126,7 @@ class EmbedWorker:
         return len(self.lenses) * self.views
 
     def parts(self) -> Iterator[range]:
-        """Return the ranges of lenses that are the parts."""
+        """Return the range of lenses in each part."""
         return self.lenses.parts(PART, self.views)
 
     def reads(self, path: Path) -> bool:
@@ -165,7 +165,8 @@ class EmbedWorker:
     def about(self) -> dict[str, Any]:
         """Origin of the features: run, encoder and images.
 
-        With the numbers of lens and view in each row, it is enough to find or render the images again.
+        Together with the lens number and the view number of each row, this record is enough to read or simulate the
+        images again.
         """
         if isinstance(self.lenses, SimulatedLenses):
             section = self.run.config.sections.get("simulator")
@@ -181,9 +182,9 @@ class EmbedWorker:
 
 
 def in_order(start: Start, parts: Iterable[range], ahead: Callable[[], int]) -> Iterator[Embeddings]:
-    """Yield the embeddings of parts in their order.
+    """Yield the embeddings of parts in the order of the parts.
 
-    At most `ahead()` parts are computed before their results are needed.
+    At most `ahead()` parts are computed in advance.
     """
     begun: deque[Any] = deque()
     for part in parts:
@@ -198,8 +199,8 @@ def in_order(start: Start, parts: Iterable[range], ahead: Callable[[], int]) -> 
 def on_threads(embedder: EmbedWorker, workers: int) -> Iterator[tuple[Start, Callable[[], int]]]:
     """Embed parts in threads of this process.
 
-    On a CPU `workers` threads embed one part each. On a GPU at most two do, so that one part is read while another is
-    computed.
+    On a CPU, each of `workers` threads embeds one part at a time. On a GPU, there are at most two threads, so that one
+    part is read while the other is computed.
     """
     count = workers if embedder.device.type == "cpu" else min(workers, 2)
     pool = ThreadPoolExecutor(count, "lenskit-embed")
@@ -242,7 +243,7 @@ def embed_part(task: Task, start: int, stop: int) -> Embeddings:
 
     A worker of the cluster runs this function.
     """
-    # A worker may have several threads, but features are the same to the last bit only if one computes them.
+    # A worker may have several threads, but features are the same to the last bit only if one thread computes them.
     with _one_at_a_time, _one_thread():
         return _opened(task)(range(start, stop))
 
@@ -250,7 +251,9 @@ def embed_part(task: Task, start: int, stop: int) -> Embeddings:
 @lru_cache(maxsize=1)
 def _opened(task: Task) -> EmbedWorker:
     if Path(task.run).is_absolute() and not Path(task.run).is_dir():
-        raise LenskitError(f"a worker of the cluster cannot find {task.run}: put it on a disk that all workers share")
+        raise LenskitError(
+            f"a worker of the cluster cannot find {task.run}: copy the run to a disk that all workers share"
+        )
     return EmbedWorker(task)
 
 

@@ -55,10 +55,10 @@ class Head:
         linear: Linear map from features to parameters.
         parameters: Predicted parameters.
         intervals: Residuals of the calibration lenses, for the intervals.
-        outliers: Detector of images unlike the lenses that the map was fitted to.
-        average: Whether to average predictions over the eight orientations of an image. The predictions of the rotated
-            and mirrored images are transformed back first.
-        about: Data and numbers of lenses of the fit and of the calibration, as plain values.
+        outliers: Detector of images that differ from the lenses of the fit.
+        average: Whether to average predictions over the eight orientations of an image. Predictions for rotated and
+            mirrored images are transformed back first.
+        about: Data, and numbers of lenses for the fit and for the calibration, as plain values.
     """
 
     linear: LinearProbe
@@ -90,7 +90,8 @@ class Head:
     def half_width(self, level: float) -> dict[str, float]:
         """Return the half-widths of intervals, by parameter.
 
-        The intervals contain the truth with probability `level`.
+        Args:
+            level: Probability that an interval contains the true value.
         """
         widths = np.asarray(self.intervals.half_width(level)).tolist()
         return dict(zip([parameter.name for parameter in self.parameters], widths, strict=True))
@@ -127,7 +128,7 @@ class Head:
             raise LenskitError(f"{path} is not the head of an encoder: its header has no entry 'head'")
         about = parse_json(metadata["head"], f"{path}: its header", _About)
         if about["format"] != FORMAT:
-            raise LenskitError(f"{path} has format {about['format']}, this lenskit reads {FORMAT}")
+            raise LenskitError(f"{path} has format {about['format']}, but this version of lenskit reads {FORMAT}")
         parameters = parameters_of(about["parameters"])
         words = {"names": tuple(p.name for p in parameters), "units": tuple(p.unit for p in parameters)}
         try:
@@ -170,7 +171,7 @@ def predict(
         features = embedded if features is None else features
         values = {p.name: torch.from_numpy(v) for p, v in zip(parameters, linear.predict(embedded).T, strict=True)}
         if average:
-            # A reflection followed by a rotation is its own inverse; a rotation alone needs the opposite one.
+            # A reflection followed by a rotation is its own inverse; a rotation alone needs the opposite rotation.
             values = orient_values(values, turn if mirrored else (4 - turn) % 4, mirror, parameters)
         stack = torch.stack([values[p.name] for p in parameters], 1)
         total = stack if total is None else total + stack
@@ -183,7 +184,7 @@ def predict(
 def averaged(parameters: Iterable[Parameter]) -> list[Parameter]:
     """Return the parameters that can be averaged over orientations.
 
-    These are all but angles and vector components whose partner component is missing.
+    These are all parameters except angles, and except vector components if the partner component is missing.
     """
     parameters = list(parameters)
     names = {parameter.name for parameter in parameters}

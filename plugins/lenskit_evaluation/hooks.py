@@ -41,7 +41,7 @@ def lenskit_evaluations() -> list[Component]:
         Component(
             "transfer",
             "lenskit_evaluation.transfer.evaluation:Transfer",
-            "Test on real, labelled images a probe that was fitted to simulations",
+            "Test a probe that was fitted to simulations on real, labelled images",
         ),
         Component(
             "anomaly",
@@ -49,7 +49,7 @@ def lenskit_evaluations() -> list[Component]:
             "Measure how well scores separate anomalies from normal images",
         ),
         Component(
-            "umap", "lenskit_evaluation.maps.evaluation:Umap", "Draw the features as a UMAP, coloured by parameters"
+            "umap", "lenskit_evaluation.maps.evaluation:Umap", "Plot the features as a UMAP, coloured by parameters"
         ),
         Component(
             "neighbours",

@@ -15,9 +15,9 @@ from lenskit_evaluation.stored import Stored
 class Intervals(Stored):
     """Half-widths of intervals that contain the truth with a stated probability.
 
-    The probability is an average over images drawn from the same distribution as the held-out images (Lei et al. 2018,
-    https://doi.org/10.1080/01621459.2017.1307116, Theorem 2.2). It is not valid for a subset of the lenses, nor for
-    real images if the held-out images were simulated.
+    The probability is an average over images from the same distribution as the held-out images (Lei et al. 2018,
+    https://doi.org/10.1080/01621459.2017.1307116, Theorem 2.2). It is not valid for a subset of the lenses. If the
+    held-out images were simulated, it is not valid for real images.
 
     Attributes:
         residuals: (held-out images, parameters), absolute values in ascending order, with NaN at the end.
@@ -39,9 +39,10 @@ class Intervals(Stored):
         return cls(np.sort(residuals, axis=0))
 
     def half_width(self, level: float) -> NDArray[np.float64]:
-        """Return half the width of the intervals (parameters,).
+        """Return half the width of the interval of each parameter.
 
-        The intervals contain the truth with at least the probability `level`.
+        Args:
+            level: Minimum probability that an interval contains the true value.
 
         Returns:
             (parameters,), infinite if there are too few held-out images for this level.

@@ -26,7 +26,7 @@ class Score:
         rmse: Root mean squared error, in the parameter's unit.
         bias: Mean of prediction - truth, in the parameter's unit.
         spearman: Spearman's rank correlation.
-        note: Reason why a metric is not defined; empty if all are.
+        note: Reason why a metric is not defined; empty if all metrics are defined.
     """
 
     n: int
@@ -48,8 +48,8 @@ class BalancedAccuracy:
         dropped: Number of images left out because their label is not known.
         accuracy: Balanced accuracy: the share of correct predictions in each class, averaged over the classes that
             occur.
-        chance: Balanced accuracy of random guesses: one over the number of these classes.
-        note: Reason why the accuracy is not defined; empty if it is.
+        chance: Balanced accuracy of random guesses: one over the number of classes that occur.
+        note: Reason why the accuracy is not defined; empty if it is defined.
     """
 
     n: int
@@ -66,9 +66,9 @@ def score(
     """Compute the metrics of the predictions of one parameter.
 
     Intervals are percentiles over bootstrap resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552) of images,
-    or of lenses if several images show the same lens. They measure the scatter between random sets of test images, with
-    the same encoder and probe. A single lens has no interval. For several fits, each metric is the mean over the fits,
-    the interval belongs to this mean, and the spread is the standard deviation over the fits.
+    or of lenses if several images show the same lens. Intervals measure the scatter between random sets of test images,
+    with the same encoder and probe. A single lens has no interval. For several fits, each metric is the mean over the
+    fits, the interval is that of the mean, and the spread is the standard deviation over the fits.
 
     Args:
         truth: (n,) true values; images whose value is NaN are left out and counted.
@@ -139,7 +139,7 @@ def balanced_accuracy(
 
 
 def resampled_figures(truth: Array, prediction: Array, counts: Array, ranks: bool = True) -> Array:
-    """Return R2, mean absolute and root mean squared error, bias, rank correlation.
+    """Return R2, MAE, RMSE, bias and rank correlation for each resample.
 
     Args:
         truth: (n,).
@@ -167,7 +167,7 @@ def resampled_figures(truth: Array, prediction: Array, counts: Array, ranks: boo
 def _centred_ranks(values: Array, counts: Array) -> Array:
     """Return the centred ranks of images in each resample (n, resamples).
 
-    These are ranks minus their mean; ties have their mean rank.
+    A centred rank is the rank minus the mean rank. Equal values share the mean of their ranks.
     """
     order = np.argsort(values)
     smaller, not_greater = (np.searchsorted(values[order], values, side=side) for side in ("left", "right"))
@@ -188,14 +188,13 @@ def _note(truth: Array, prediction: Array) -> str:
 
 
 def with_units(parameters: Sequence[Parameter]) -> tuple[dict[str, str], str]:
-    """Return labels of rows and a suffix of columns that show the units in a table.
+    """Return row labels and a column suffix that show units in a table of parameters.
 
-    The table has a row for each parameter.
-
-    The unit is in the column names if it is the same for all parameters, otherwise in the labels of the rows.
+    The table has a row for each parameter. If all parameters have the same unit, the unit is in the column names,
+    otherwise in the row labels.
 
     Returns:
-        Label of the row of each parameter by its name, and a suffix for the names of columns in the parameter's unit.
+        Row label of each parameter by name, and a suffix for the names of columns in the unit of the parameter.
     """
     units = {p.name: f" [{p.unit}]" if p.unit else "" for p in parameters}
     if len(set(units.values())) == 1:

@@ -1,4 +1,4 @@
-"""Detector of images whose features are unlike those of the training images."""
+"""Detector of images with features that differ from the training images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutlierDetector(Stored):
 
     Attributes:
         mean: (features,), mean features of the training images.
-        whitening: (features, features), float32: matrix that gives features minus the mean unit covariance.
+        whitening: (features, features), float32: matrix that transforms features minus `mean` to unit covariance.
         threshold: Distance above which an image is an outlier.
     """
 
@@ -31,15 +31,15 @@ class OutlierDetector(Stored):
         return _distance(features, self.mean, self.whitening)
 
     def is_outlier(self, features: ArrayLike) -> NDArray[np.bool_]:
-        """Whether features (n, features) are farther away than the threshold: (n,)."""
-        return ~(self.distance(features) <= self.threshold)  # True for NaN, too
+        """Return a mask (n,) of features (n, features) beyond the threshold or NaN."""
+        return ~(self.distance(features) <= self.threshold)  # also True for NaN
 
 
 def fit_outlier_detector(features: ArrayLike, held_out: ArrayLike, quantile: float = 0.99) -> OutlierDetector:
     """Fit an outlier detector to the features of training images.
 
     The covariance is shrunk (Ledoit & Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4). Without shrinkage,
-    directions of almost no variance would dominate the distance.
+    directions with almost no variance would dominate the distance.
 
     Args:
         features: (n, features) of the training images of the probe.
@@ -51,7 +51,7 @@ def fit_outlier_detector(features: ArrayLike, held_out: ArrayLike, quantile: flo
     """
     x = np.asarray(features, np.float64)
     if not (np.isfinite(x).all() and np.isfinite(held_out).all()):
-        raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+        raise LenskitError("some features are not finite: the encoder is broken, or some pixels are not finite")
     mean, scale = x.mean(0), x.std(0)
     varies = scale > 1e-7 * np.abs(mean)  # more than rounding errors of float32
     if not varies.any():

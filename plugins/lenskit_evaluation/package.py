@@ -54,24 +54,24 @@ class Package(OnLenses):
 
     A plugin can distribute the folder.
 
-    The weights are rounded to float16, which halves their size. The head is a ridge regression on the features of the
-    rounded encoder. It is fitted to lenses of the run's simulator or of --data, and its intervals are calibrated on
-    other lenses of the same kind. Therefore `lenskit predict FOLDER IMAGES` needs no simulation, and the figures on the
-    card describe the rounded weights. The intervals are valid for lenses of this kind only: use --judge to test the
-    head on real lenses.
+    The weights are rounded to float16, which halves the file size. The head is a ridge regression on the features of
+    the rounded encoder, so the metrics on the card describe the rounded weights. The head is fitted to lenses of the
+    run's simulator or of --data, and its intervals are calibrated on held-out lenses of the same kind. Therefore
+    `lenskit predict FOLDER IMAGES` needs no simulation. The intervals are valid for lenses of this kind only: use
+    --judge to test the head on real lenses.
 
     Args:
         output: Folder to write, with `encoder.json`, `model.safetensors` and `head.safetensors`.
-        lenses: Lenses to fit the head to.
-        test_lenses: Held-out lenses to calibrate the intervals on.
-        parameter: Parameter that the head predicts; may be given several times. By default the headline parameters.
-        model: Name of a model that `lenskit finetune RUN` trained; its encoder and its head replace the run's encoder
-            and the ridge regression.
+        lenses: Number of lenses to fit the head to.
+        test_lenses: Number of held-out lenses to calibrate the intervals on.
+        parameter: Parameter that the head predicts; may be repeated. By default the headline parameters.
+        model: Name of a model that `lenskit finetune RUN` trained. The encoder and the head of this model replace the
+            run's encoder and the ridge regression.
         average: Whether the head averages over the eight orientations of an image, which takes eight times as long.
         head: Whether to fit a head.
         half: Whether to round the weights to float16.
-        judge: Stored images with labels, `[READER:]PATH`, for example real lenses; the scores of the head on them are
-            added to the card.
+        judge: Stored images with labels, `[READER:]PATH`, for example real lenses. The scores of the head on these
+            images are added to the card.
         summary: One line that describes the encoder.
         licence: Licence of the weights.
         options: Options of every evaluation on lenses.
@@ -99,7 +99,7 @@ class Package(OnLenses):
     ) -> None:
         super().__init__(lenses=lenses, test_lenses=test_lenses, **options)
         if judge and not head:
-            raise UsageError("--judge tests the head: leave out --no-head")
+            raise UsageError("--judge tests the head: omit --no-head")
         self.output, self.parameter, self.model, self.average = output, parameter or [], model, average
         self.head, self.half, self.judge, self.summary, self.licence = head, half, judge, summary, licence
 
@@ -110,7 +110,7 @@ class Package(OnLenses):
         run, folder = runs[0], Path(self.output)
         check_folder(folder)
         for name in (CARD, WEIGHTS, HEAD):
-            # The files do not record the settings that made them, so any older file needs --overwrite.
+            # The files do not record the settings of the command that wrote them, so any older file needs --overwrite.
             check_output(folder / name, ours=lambda path: False)
         tuned = fine_tuned(run, self.model) if self.model else None
         encoder = tuned.encoder if tuned else run.encoder()
@@ -132,9 +132,9 @@ class Package(OnLenses):
         return folder
 
     def _card(self, run: Run, encoder: Encoder) -> dict[str, Any]:
-        """Return the card of the encoder without an older head.
+        """Return the encoder's card with training data, summary and licence.
 
-        The training data, the summary and the licence are added.
+        The head and the results of an older package are removed.
         """
         card = dict(encoder.card)
         sections = run.config.sections
@@ -151,10 +151,7 @@ class Package(OnLenses):
         return card
 
     def _fitted(self, run: Run, encoder: Encoder, tuned: FineTuned | None) -> tuple[Head, list[dict[str, Any]]]:
-        """Return the head, and its scores.
-
-        The scores are those on the calibration lenses and on the images of --judge.
-        """
+        """Return the head and its scores on the calibration lenses and on --judge."""
         lenses = self.judged_on(run)
         judged = encoder.open(self.judge, measures=True) if self.judge else None
         split = lenses.embed({"": encoder})[""]
@@ -198,7 +195,7 @@ class Package(OnLenses):
         """Return the parameters that the head predicts.
 
         Raises:
-            UsageError: The lenses have no labels of a parameter, or it cannot be averaged over orientations.
+            UsageError: The lenses have no labels of a parameter, or a parameter cannot be averaged over orientations.
         """
         possible = {p.name: p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2}
         if tuned:
@@ -212,7 +209,7 @@ class Package(OnLenses):
             raise UsageError("the lenses have no parameter that a head can predict: use --no-head")
         chosen = [possible[name] for name in dict.fromkeys(wanted)]
         if self.average and (left := [p.name for p in chosen if p not in averaged(chosen)]):
-            raise UsageError(f"{', '.join(left)} cannot be averaged over orientations: leave out --average")
+            raise UsageError(f"{', '.join(left)} cannot be averaged over orientations: omit --average")
         return chosen
 
 
@@ -236,7 +233,7 @@ def rounded(encoder: Encoder) -> Encoder:
 def linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
     """Return the head of a fine-tuned model as a linear map.
 
-    The map takes features to the continuous targets of the model.
+    The map computes the continuous targets `names` from features.
     """
     starts = np.cumsum([0, *tuned.widths])
     numbers = [i for i, target in enumerate(tuned.targets) if target.name in names]
@@ -257,7 +254,7 @@ def _columns(found: Predicted, names: Sequence[str]) -> Array:
 def _head_card(head: Head, options: dict[str, Any]) -> dict[str, Any]:
     """Return the description of a head for the card.
 
-    It lists the parameters, the half-widths of their intervals, and the data of the fit.
+    The description lists the parameters with the half-widths of the intervals, and the data of the fit.
     """
     widths = {field: head.half_width(level) for field, level in LEVELS.items()}
     parameters = []
@@ -275,7 +272,7 @@ def _results(
 ) -> list[dict[str, Any]]:
     """Return the scores of predictions (n, parameters).
 
-    Parameters with labels for fewer than three images are left out.
+    Parameters with fewer than three labels are left out.
     """
     records = []
     for number, parameter in enumerate(parameters):

@@ -1,4 +1,4 @@
-"""Figures of the accuracy of predictions."""
+"""Plots of the accuracy of predictions."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ LOWEST_R2 = -0.25
 """Lower end of the R2 axis; longer bars are labelled with their value."""
 
 NAMED_POINTS = 40
-"""Maximum number of points whose names are written."""
+"""Names are written next to the points if there are at most this many points."""
 
 Box = tuple[float, float, float, float]
 """Left, bottom, right and top, in pixels."""
 
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 _DISTANCES = (7, 14, 21)
-"""Possible positions of a name next to its point: directions, and distances in typographic points."""
+"""Possible positions of a name relative to a point: directions, and distances in typographic points."""
 
 
 def r2_bars(
     rows: Mapping[str, Mapping[str, Estimate]], symbols: Mapping[str, str], title: str = "Linear probe"
 ) -> Figure:
-    """Draw R2 as a group of bars for each parameter, with one bar for each row.
+    """Plot R2 as a group of bars for each parameter, with one bar for each row.
 
     Args:
-        rows: R2 of each parameter by its name, for each row of the table (a run, a baseline or a control) by its name.
-            There is no bar if a row lacks the parameter, or if its R2 is not defined.
+        rows: R2 by the name of the row (a run, a baseline or a control) and by the name of the parameter. There is no
+            bar if a row lacks the parameter, or if R2 is not defined.
         symbols: Symbol of each parameter, such as `$\\theta_E$`, in the order of the groups.
-        title: Title of the figure.
+        title: Title of the plot.
     """
     return r2_panels({title: rows}, symbols)
 
 
 def r2_panels(panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]], symbols: Mapping[str, str]) -> Figure:
-    """Draw several panels of R2 bars below each other.
+    """Plot several panels of R2 bars, one below the other.
 
-    Rows of the same name have the same colour in all panels.
+    Rows with the same name have the same colour in all panels.
 
     Args:
         panels: Rows of each panel by its title; see `r2_bars`.
@@ -116,9 +116,7 @@ def truth_against_prediction(
     symbol: str, unit: str = "", constant: float | None = None, half_width: ArrayLike | None = None,
     names: Sequence[str] = (), noun: str = "images",
 ) -> Figure:  # fmt: skip
-    """Draw prediction against truth.
-
-    The figure has a point for each image and the line prediction = truth.
+    """Plot predictions against true values, and the line prediction = truth.
 
     Args:
         truth: (n,), NaN if not known; such images are left out.
@@ -126,8 +124,8 @@ def truth_against_prediction(
         score: Metrics of the predictions, for the title.
         symbol: Symbol of the parameter, such as `$\\theta_E$`.
         unit: Unit of the parameter.
-        constant: Best constant prediction, drawn as a horizontal line.
-        half_width: Half the width of the interval of each prediction, (n,) or one number for all.
+        constant: Best constant prediction, plotted as a horizontal line.
+        half_width: Half the width of the interval of each prediction, (n,) or one number for all predictions.
         names: (n,) names of the images, written next to the points if there are at most `NAMED_POINTS` points.
         noun: Plural noun for the images in the title, for example "lenses".
     """
@@ -159,7 +157,7 @@ def truth_against_prediction(
 
 def name_groups(axes: Axes, words: Sequence[str], fontsize: float) -> None:
     """Write a name below each group of bars, slanted if any name is long."""
-    # Formulas between dollar signs are drawn shorter than their source text.
+    # Formulas between dollar signs are shorter in the plot than in the source text.
     long = any(len(re.sub(r"\$[^$]*\$", "$", word)) > 4 for word in words)
     slant: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
     axes.set_xticks(
@@ -190,12 +188,12 @@ def _summary(symbol: str, unit: str, score: Score, noun: str) -> str:
 def _name_points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
     """Write a name next to each point.
 
-    Each name has the position with the least overlap with points and other names.
+    Each name gets the position with the least overlap with points and earlier names.
     """
     settle_texts(figure)
-    figure.canvas.draw()  # computes the final layout, which the positions of the names depend on
+    figure.canvas.draw()  # computes the final layout, which determines the positions of the names
     figure.set_layout_engine("none")
-    pixel = figure.dpi / 72  # pixels a point
+    pixel = figure.dpi / 72  # pixels per typographic point
     points = axes.transData.transform(np.column_stack([x, y]))
     taken = [(px - 3 * pixel, py - 3 * pixel, px + 3 * pixel, py + 3 * pixel) for px, py in points]
     left, bottom, right, top = axes.get_window_extent().extents

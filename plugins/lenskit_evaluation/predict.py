@@ -1,4 +1,4 @@
-"""`lenskit predict`: parameters of images, as a table."""
+"""`lenskit predict`: predict parameters of images, as a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lenskit_evaluation.probe.saved_probe import FittedProbe
 log = logging.getLogger("lenskit")
 
 PROBE, SUPERVISED, SHIPPED = "probe", "head", "shipped"
-"""Names of the models that are not fine-tuned ones."""
+"""Names of the models that are not fine-tuned: probe, head of a supervised run, and head of a packaged encoder."""
 
 RADIUS = "theta_E"
 """Parameter that gives the radius of the rings."""
@@ -35,10 +35,11 @@ class Model(Protocol):
     """Model that predicts parameters of images.
 
     Attributes:
-        encoder: Encoder, whose card states which images the model takes.
-        classes: Names of the classes of each class label.
-        measures: Whether the model predicts continuous parameters, which images of another pixel size would falsify.
-        outliers: Detector of images unlike those that the model was fitted to; None if the model has none.
+        encoder: Encoder; its card states which images the model takes.
+        classes: Names of the classes by class label.
+        measures: Whether the model predicts continuous parameters. These are wrong for images with a different pixel
+            size.
+        outliers: Detector of images that differ from the training images of the model; None if the model has none.
         unlike: Name of the column that flags such images.
     """
 
@@ -56,27 +57,28 @@ class Model(Protocol):
 class Predict(Evaluation):
     """Predict parameters of images, with intervals and a flag, as a CSV table.
 
-    An encoder with a head (`lenskit list encoders`, `lenskit package`) can predict at once. For a run, the default
+    An encoder with a head (`lenskit list encoders`, `lenskit package`) needs no further fit. For a run, the default
     model is the linear probe that `lenskit probe RUN` fitted. `--model` chooses a model that `lenskit finetune RUN`
-    trained, or the head of a run of the method `supervised` (`--model head`).
+    trained, or the head of a run with the method `supervised` (`--model head`).
 
     Each continuous parameter has the columns `NAME`, `NAME_low` and `NAME_high`. The interval contains the true value
-    for the stated share of lenses, if they are drawn like the lenses that the model was tested on. It is not valid for
-    other images. Each class label has the columns `NAME`, the most probable class, and `NAME_p_CLASS`, the probability
-    of each class.
+    for a share `--level` of the lenses, if the lenses have the same distribution as the test lenses of the model. It is
+    not valid for different images. Each class label has the columns `NAME`, the most probable class, and
+    `NAME_p_CLASS`, the probability of each class.
 
-    The column `unlike_simulations` (`unlike_training` for all models but the probe) warns of outliers. It is 1 if the
-    features of the image are farther from those of the training images than 99 % of held-out images are: do not trust
-    this row. `distance` is that distance divided by the threshold of the flag. `--model head` has neither intervals nor
-    this flag.
+    The column `unlike_simulations` (`unlike_training` for all models except the probe) warns of outliers. If it is 1,
+    do not trust this row: the image is farther from the training images, in the features, than 99 % of held-out images.
+    `distance` is the distance from the training images divided by the threshold of the flag. `--model head` has neither
+    intervals nor this flag.
 
     Args:
         output: File to write, or folder for `predictions.csv`; by default the table is printed.
-        level: Share of lenses whose interval contains the true value.
-        model: `shipped`, the head that comes with an encoder; `probe` (or `probe-2`, the folder of another probe);
-            `head`; or a fine-tuned model, by its name in RUN/evaluations/finetune or by the path of its folder. By
-            default `shipped` if the encoder has a head, otherwise `probe`.
-        rings: PNG file to write, a picture of the first images with rings at their predicted theta_E.
+        level: Share of lenses for which the interval contains the true value.
+        model: Model to use. `shipped`: the head that is distributed with an encoder. `probe` (or `probe-2`, the folder
+            of a second probe): the linear probe. `head`: the head of a supervised run. Or a fine-tuned model, by name
+            in RUN/evaluations/finetune or by the path of the folder. By default `shipped` if the encoder has a head,
+            otherwise `probe`.
+        rings: PNG file to write: the first images with rings at the predicted theta_E.
     """
 
     inputs: ClassVar[str | None] = "IMAGES"
@@ -104,7 +106,7 @@ class Predict(Evaluation):
         if picture:
             if picture.suffix != ".png":
                 raise UsageError(f"--rings takes the name of a PNG file, got {self.rings}")
-            # Every path in an option counts as an input, this one too; a picture that lenskit drew may be replaced.
+            # Every path in an option counts as an input, also this path; a picture by lenskit may be overwritten.
             check_output(picture, inputs=[each for each in asked().inputs if each != picture], flag="--rings")
         model = open_model(run, self.model)
         datasets = [_open(data, model) for data in inputs]
@@ -129,12 +131,12 @@ class Predict(Evaluation):
     def _draw_rings(
         self, path: Path, datasets: Sequence[Dataset], rows: Sequence[Mapping[str, str]], model: Model
     ) -> None:
-        """Draw the first images with rings at their predicted Einstein radii."""
+        """Plot the first images with rings at the predicted Einstein radii."""
         from lenskit_evaluation.rings import MOST, draw_rings
 
         scale = next((each for each in (*(d.pixel_scale for d in datasets), model.encoder.pixel_scale) if each), None)
         if RADIUS not in rows[0]:
-            raise UsageError(f"--rings draws {RADIUS}, and the model predicts {', '.join(list(rows[0])[1:])}")
+            raise UsageError(f"--rings needs {RADIUS}, but the model predicts {', '.join(list(rows[0])[1:])}")
         if scale is None:
             raise UsageError('--rings needs the pixel size in arcsec: use "READER:PATH?pixel_scale=0.05"')
         images: list[Tensor] = []
@@ -180,11 +182,11 @@ def open_model(run: Run, name: str | None = None) -> Model:
     Args:
         run: The run.
         name: `shipped`, `probe`, `head`, or the name or the folder of a fine-tuned model; by default `shipped` if the
-            encoder comes with a head, otherwise `probe`.
+            encoder has a head, otherwise `probe`.
 
     Raises:
         LenskitError: The run has no probe yet, or the file of the model is damaged.
-        UsageError: The run has no model of that name.
+        UsageError: The run has no model with this name.
     """
     name = name or (SHIPPED if run.head else PROBE)
     if name == SHIPPED:
@@ -212,7 +214,7 @@ def fine_tuned(run: Run, name: str) -> FineTuned:
         name: Name or folder of the model.
 
     Raises:
-        UsageError: The run has no model of that name.
+        UsageError: The run has no model with this name.
         LenskitError: The file of the model is damaged.
     """
     folder = run.place("finetune")
@@ -242,7 +244,7 @@ class _Shipped:
         self.outliers: OutlierDetector | None = self.head.outliers
         if self.encoder.features != len(self.head.linear.mean):
             raise LenskitError(
-                f"{run.head} is the head of another encoder: it takes {len(self.head.linear.mean)} features, but "
+                f"{run.head} is the head of a different encoder: it takes {len(self.head.linear.mean)} features, but "
                 f"{run.name} has {self.encoder.features}"
             )
 
@@ -295,7 +297,7 @@ class _FineTuned:
 
 
 class _Head:
-    """Head of a supervised run, on the backbone that it was trained with."""
+    """Head of a supervised run, with the backbone from the same training."""
 
     unlike: str = "unlike_training"
     measures: bool = True
@@ -331,7 +333,7 @@ class _Head:
 
 
 def _open(data: str, model: Model) -> Dataset:
-    """Open stored images, and check that the model takes images of their size."""
+    """Open stored images, and check that the model takes images of this size."""
     encoder = model.encoder
     dataset = encoder.open(data, measures=model.measures)
     if encoder.image_shape and tuple(dataset.image_shape) != encoder.image_shape:

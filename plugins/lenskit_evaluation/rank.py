@@ -1,6 +1,6 @@
 """Exact ranking metrics of anomaly scores, with ties handled correctly.
 
-Only the order of the scores is used. A monotonic transformation of the scores therefore changes no metric.
+Only the order of the scores is used. A strictly increasing transformation of the scores therefore changes no metric.
 """
 
 from __future__ import annotations
@@ -50,19 +50,17 @@ class Ranking:
     def figures(
         self, normal: ArrayLike | None = None, anomalous: ArrayLike | None = None, levels: Sequence[float] = LEVELS
     ) -> Array:
-        """Return AUC, average precision and true-positive rates.
-
-        They are computed for all images, or for each resample.
+        """Return AUC, average precision and true-positive rates for each resample.
 
         AUC is the Mann-Whitney statistic: the share of pairs of a normal image and an anomaly in which the anomaly has
         the higher score; ties count half (Hanley & McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747).
         Average precision is defined as in scikit-learn: the precision at each distinct score, weighted by the increase
-        of the recall. The true-positive rate at a level is the highest of all thresholds whose false-positive rate is
-        at most the level. There is no interpolation, and tied scores are all above a threshold or all below.
+        of the recall. The true-positive rate at a level is the highest over all thresholds with a false-positive rate
+        of at most the level. There is no interpolation, and tied scores are all above a threshold or all below.
 
         Args:
-            normal: (n, resamples) count of each normal image in each resample; by default one resample with each image
-                once.
+            normal: (n, resamples) count of each normal image in each resample; by default, one resample that contains
+                each image once.
             anomalous: (m, resamples) count of each anomaly in each resample.
             levels: False-positive rates, 0 to 1.
 
@@ -88,10 +86,9 @@ class Ranking:
     def errors(self) -> tuple[Array, Array]:
         """Return the share of wrongly ordered pairs of each normal image and anomaly.
 
-        Both arrays are in ascending order of the scores.
-
-        For a normal image it is the share of anomalies with a lower score, for an anomaly the share of normal images
-        with a higher score. Ties count half. The mean of either array is 1 - AUC.
+        For a normal image, this is the share of anomalies with a lower score. For an anomaly, it is the share of normal
+        images with a higher score. Ties count half. The mean of either array is 1 - AUC. Both arrays are in ascending
+        order of the scores.
         """
         above = [np.searchsorted(self.anomalous, self.normal, side) for side in ("left", "right")]
         passed = (self._below + self._upto) / (2 * len(self.normal))
@@ -100,7 +97,7 @@ class Ranking:
     def curve(self) -> tuple[Array, Array]:
         """Return the ROC curve: false-positive and true-positive rates.
 
-        The first threshold is above all scores; then each distinct score follows, from the highest to the lowest.
+        The first threshold is above all scores. The next thresholds are the distinct scores in descending order.
         """
         thresholds = np.unique(np.concatenate([self.normal, self.anomalous]))[::-1]
         rates = [1 - np.searchsorted(s, thresholds) / len(s) for s in (self.normal, self.anomalous)]
@@ -131,7 +128,7 @@ def roc_curve(normal: ArrayLike, anomalous: ArrayLike) -> tuple[Array, Array]:
 
 
 def _before(counts: Array) -> Array:
-    """Return the sum of the rows before each row, and of all rows: (n + 1, resamples)."""
+    """Return cumulative sums over rows, starting at zero: (n + 1, resamples)."""
     sums = np.zeros((len(counts) + 1, counts.shape[1]))
     np.cumsum(counts, axis=0, out=sums[1:])
     return sums

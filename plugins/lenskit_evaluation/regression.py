@@ -26,14 +26,14 @@ PENALTIES = np.logspace(-6, 3, 28)
 """Ridge penalties to choose from, in units of the number of images."""
 
 NEIGHBORS = 64
-"""Neighbours of the kNN regression, if there are at least `PART` times as many images."""
+"""Number of neighbours of the kNN regression, if there are at least `PART` times as many images."""
 
 PART = 8
 """Smallest ratio of images to neighbours. With more neighbours, predictions would be close to the mean of all
 images."""
 
 HIDDEN = 128
-"""Units of the hidden layer of the network probe."""
+"""Number of units in the hidden layer of the network probe."""
 
 VALIDATED = 0.15
 """Share of the images that are held out for early stopping of the network."""
@@ -73,7 +73,8 @@ class RegressionProbe:
     Attributes:
         mean: (features,), subtracted from the features.
         scale: (features,), divides the features after the subtraction.
-        regressors: For each set of parameters with labels for the same images: their columns, and the regression.
+        regressors: For each set of parameters with labels for the same images: columns of the parameters, and the
+            regression.
         names: Names of the parameters.
     """
 
@@ -121,9 +122,8 @@ def fit_linear_probe(
 def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> RegressionProbe:
     """Fit a k-nearest-neighbour regression to standardised features.
 
-    Neighbours are weighted by inverse distance.
-
-    The number of neighbours is `NEIGHBORS`, or one in `PART` of the images if that is fewer; a log line reports it.
+    Neighbours are weighted by inverse distance. There are `NEIGHBORS` neighbours, but at most one for every `PART`
+    images; a log line reports a smaller number.
 
     Args:
         features: (n, features).
@@ -147,7 +147,7 @@ def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[s
 
 @cache
 def _log_neighbors(k: int, n: int) -> None:
-    """Log the number of neighbours, once for fits with the same numbers."""
+    """Log the number of neighbours, only once for each pair of numbers."""
     log.info("kNN uses %d neighbours instead of %d, because there are only %d images to fit", k, NEIGHBORS, n)
 
 
@@ -155,7 +155,8 @@ def fit_network_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[st
     """Fit a network with one hidden layer to standardised features and labels.
 
     Parameters with labels for the same images share one network. A share `VALIDATED` of the images is held out, and
-    training stops when the error on these no longer falls. Every row should therefore show a different lens.
+    training stops when the error on the held-out images no longer decreases. Every row should therefore show a
+    different lens.
 
     Args:
         features: (n, features).
@@ -220,7 +221,7 @@ def _checked(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> tu
     """
     x, y = np.asarray(features, np.float64), np.asarray(labels, np.float64)
     if not np.isfinite(x).all():
-        raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+        raise LenskitError("some features are not finite: the encoder is broken, or some pixels are not finite")
     for name, count in zip(names, np.isfinite(y).sum(0), strict=True):
         if count < 2:
             raise LenskitError(f"{name} is known for {count} of {len(y)} images; a probe needs at least two")
@@ -237,10 +238,7 @@ def _standardised(features: ArrayLike, mean: Array, scale: Array) -> Array:
 
 
 def _known_together(labels: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """Yield each set of columns with labels in the same rows, and these rows.
-
-    Columns are numbers, and rows a mask.
-    """
+    """Yield column numbers that have labels in the same rows, and a mask of the rows."""
     patterns, which = np.unique(np.isfinite(labels), axis=1, return_inverse=True)
     for number, rows in enumerate(patterns.T):
         yield np.flatnonzero(which.ravel() == number), rows

@@ -1,4 +1,4 @@
-"""Pictures of lenses with a ring at the predicted Einstein radius."""
+"""Plots of lenses with a ring at the predicted Einstein radius."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from lenskit.toolbox import Preprocess, as_label
 
 MOST = 40
-"""Maximum number of images in a picture."""
+"""Maximum number of images in a plot."""
 
 COLUMNS = 5
 
@@ -34,14 +34,14 @@ def draw_rings(
     names: Sequence[str],
     pixel_scale: float,
 ) -> Figure:
-    """Draw images without lens light, each with a ring around the centre.
+    """Plot images without lens light, each with a ring around the centre.
 
     A shaded band shows the interval of the radius.
 
     Args:
         images: n images (C, H, W), in any unit.
         radius: (n,) radii in arcsec.
-        half_width: Half the width of the intervals in arcsec; None if there are no intervals.
+        half_width: Half the width of the interval of the radius in arcsec; None without an interval.
         names: (n,) names of the images.
         pixel_scale: Size of a pixel in arcsec.
 

@@ -1,6 +1,6 @@
-"""Statistics of features without labels.
+"""Statistics of features that need no labels.
 
-The statistics are effective rank, spread, alignment and uniformity.
+The statistics are effective rank, standard deviation, alignment and uniformity.
 """
 
 from __future__ import annotations
@@ -31,27 +31,28 @@ MOST = 10_000
 """Maximum number of lenses; more would need more memory and hardly change the statistics."""
 
 COMPARED = 1000
-"""Maximum number of lenses for the uniformity, which needs the distances between all pairs."""
+"""Maximum number of lenses for the uniformity, which needs the distances between all pairs of lenses."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of features; undefined ones are NaN.
+    """Statistics of features; undefined statistics are NaN.
 
     Attributes:
         n: Number of images, each of a different lens, for the effective rank and the standard deviation.
         features: Number of features d.
         effective_rank: RankMe of the features without centring, from 1 to min(n, d) (Garrido et al. 2023,
-            https://arxiv.org/abs/2210.02885). It depends on n: compare it only for equal n.
+            https://arxiv.org/abs/2210.02885). It depends on n: compare effective ranks only for equal n.
         effective_rank_centred: RankMe of the features minus their mean. A large mean lowers `effective_rank`, but not
-            this number.
+            this rank.
         std: Standard deviation of the L2-normalised features, times sqrt(d): 1 for evenly distributed directions, 0 if
-            all are the same (Chen & He 2021, section 4.1, https://arxiv.org/abs/2011.10566).
+            all directions are the same (Chen & He 2021, section 4.1, https://arxiv.org/abs/2011.10566).
         pairs: Number of lenses with two views, for the alignment.
         alignment: Mean squared distance between the L2-normalised features of two views of a lens: 0 if they are equal,
             2 if they are unrelated, at most 4 (Wang & Isola 2020, section 4.1, https://arxiv.org/abs/2005.10242).
         uniformity: Logarithm of the mean Gaussian potential (t = 2) between the L2-normalised features of different
-            lenses (same section): 0 if all are the same, lower if they are distributed more evenly, about -4 at best.
+            lenses (Wang & Isola 2020, section 4.1): 0 if all features are the same, lower for more evenly distributed
+            features, about -4 at best.
     """
 
     n: int
@@ -78,7 +79,7 @@ def statistics(features: ArrayLike, views: tuple[ArrayLike, ArrayLike] | None = 
     """Compute the statistics of features.
 
     Args:
-        features: (n, d), one row per lens; from more than `MOST` rows, `MOST` are drawn at random.
+        features: (n, d), one row per lens; if there are more than `MOST` rows, `MOST` rows are chosen at random.
         views: Two arrays (m, d), the features of the first and of the second view of m lenses. The uniformity is
             computed from the first view, or from `features` if there are no views.
 
@@ -104,17 +105,19 @@ def statistics(features: ArrayLike, views: tuple[ArrayLike, ArrayLike] | None = 
 def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Encoder | None = None) -> Statistics:
     """Compute the statistics of the features of a run, or of embeddings.
 
-    For a run, the lenses are held out from training (see `held_out`; without a simulator they are stored ones). The
-    views are two images of each of the first 256 lenses, made with the run's own pair strategy. The alignment therefore
-    measures the training goal of the run: compare it between runs with the same pairs only. It is not defined if the
-    views have another size than the images.
+    For a run, the lenses are held out from training (see `held_out`; stored lenses if the run has no simulator). The
+    views are two images of each of the first 256 lenses, from the pair strategy of the run. The alignment therefore
+    measures the training goal of the run: compare alignments only between runs with the same pair strategy. Alignment
+    is not defined if views and images differ in size.
 
-    For embeddings, each lens has one image. If `lens` lists several images of a lens, the first two are its views.
+    For embeddings, the first image of each lens is used. If there are several images of a lens, the first two are the
+    views.
 
     Args:
         subject: Run or embeddings.
         lenses: Number of lenses for a run.
-        encoder: Encoder to use instead of the run's, for example an untrained one, on the lenses and views of the run.
+        encoder: Encoder to use instead of the run's, for example an untrained encoder, on the lenses and views of the
+            run.
     """
     if isinstance(subject, Embeddings):
         return statistics_of_rows(subject.features, subject.lens)
@@ -133,7 +136,7 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
 def statistics_of_rows(features: ArrayLike, lens: NDArray[Any]) -> Statistics:
     """Compute the statistics of features (n, d) with lens numbers `lens` (n,).
 
-    The first image of each lens is its row, and the first two images are its views.
+    The row of a lens is the first image; the views are the first two images.
     """
     x = np.asarray(features)
     order = np.argsort(lens, kind="stable")
@@ -153,7 +156,7 @@ def _embed(encoder: Encoder, images: Tensor, chunk: int = 256) -> Tensor:
 
 
 def _some(rows: ArrayLike, most: int) -> NDArray[Any]:
-    """Return at most `most` rows, drawn at random because files are often sorted."""
+    """Return at most `most` rows, chosen at random because files are often sorted."""
     x = np.asarray(rows)
     return x if len(x) <= most else x[np.random.default_rng(0).permutation(len(x))[:most]]
 
@@ -161,5 +164,5 @@ def _some(rows: ArrayLike, most: int) -> NDArray[Any]:
 def _tensor(features: ArrayLike | Tensor) -> Tensor:
     x = torch.from_numpy(np.array(features, np.float32))
     if not x.isfinite().all():
-        raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+        raise LenskitError("some features are not finite: the encoder is broken, or some pixels are not finite")
     return x

@@ -17,7 +17,7 @@ class Stored:
     """Dataclass of arrays, numbers and tuples of strings in the `.npz` format."""
 
     def save(self, file: str | Path | IO[bytes]) -> None:
-        """Write all fields to a file; numpy's ending `.npz` is not added to its name."""
+        """Write all fields to a file; the ending `.npz` is not added to the file name."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         if isinstance(file, str | Path):
             with Path(file).open("wb") as opened:
@@ -30,7 +30,7 @@ class Stored:
         """Load an instance from a file that `save` wrote.
 
         Raises:
-            LenskitError: The file is damaged or has other content, for example an array of Python objects.
+            LenskitError: The file is damaged or holds something else, for example an array of Python objects.
         """
         try:
             with open_arrays(file) as arrays:

@@ -152,7 +152,7 @@ def test_wrong_usage_is_one_line_before_anything_is_written(
 
 def test_one_output_for_two_runs_is_refused(run: Run, tmp_path: Path) -> None:
     other = Run(shutil.copytree(run.path, tmp_path / "other"))
-    with pytest.raises(UsageError, match="names one file, but 2 runs"):
+    with pytest.raises(UsageError, match="names one file, but there are 2 runs"):
         Embed(output="f.npz")([run, other])
 
 

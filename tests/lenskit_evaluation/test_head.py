@@ -97,5 +97,5 @@ def test_damage_is_one_line(head: Head, tmp_path: Path) -> None:
     with pytest.raises(LenskitError, match="is not a complete head of an encoder"):
         Head.load(path)
     path.write_bytes(save_tensors(tensors, {"head": told["head"].replace('"format": 1', '"format": 2')}))
-    with pytest.raises(LenskitError, match="has format 2, this lenskit reads 1"):
+    with pytest.raises(LenskitError, match="has format 2, but this version of lenskit reads 1"):
         Head.load(path)

@@ -146,7 +146,7 @@ def test_a_fine_tuned_model_is_packaged(run: Run, images: Path, tmp_path: Path) 
 def test_bad_wishes_are_one_line(run: Run, packaged: Path, images: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the lenses have no parameter 'nothing'; they have width"):
         lenskit.evaluate("package", run, output="other", parameter=["nothing"], **FEW)
-    with pytest.raises(UsageError, match="--judge tests the head: leave out --no-head"):
+    with pytest.raises(UsageError, match="--judge tests the head: omit --no-head"):
         lenskit.evaluate("package", run, output="other", head=False, judge="a")
     (images / "labels.csv").write_text((images / "labels.csv").read_text().replace("width", "shape"))
     with pytest.raises(UsageError, match="has the labels shape, .*: there is no common label"):

@@ -116,5 +116,5 @@ def test_a_damaged_model_is_an_error(run: Run, images: Path) -> None:
     with pytest.raises(LenskitError, match=r"model\.safetensors is damaged"):
         Predict(model="mine")([run], [str(images)])
     safetensors.torch.save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(LenskitError, match="is no fine-tuned model of format 1"):
+    with pytest.raises(LenskitError, match="is not a fine-tuned model of format 1"):
         Predict(model="mine")([run], [str(images)])

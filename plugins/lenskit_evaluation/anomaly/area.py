@@ -6,12 +6,12 @@ bootstrap intervals are too narrow there, because a sample with few erring image
 A score interval uses the variance that the area would have if an end of the interval were the true area (Newcombe 2006,
 method 5, https://doi.org/10.1002/sim.2324). The variance has a formula for exponentially distributed scores (Hanley &
 McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747). Here the formula is multiplied by (sample variance /
-formula) ^ (e / (e + 2)), where e is the effective number of erring images. So the sample dominates for many erring
-images, and the formula for few. The exponent was chosen by simulation for this project; `docs/evaluations.md` lists the
-coverage.
+formula) ^ (e / (e + 2)), where e is the effective number of erring images. The sample variance thus dominates if there
+are many erring images, and the formula if there are few. The exponent was chosen by simulation for this project;
+`docs/evaluations.md` lists the coverage.
 
-The interval of a difference follows from the intervals of both areas and their correlation by MOVER (Zou & Donner 2008,
-https://doi.org/10.1002/sim.3095). It inherits their coverage and their asymmetry.
+The interval of a difference follows from the intervals of both areas and the correlation of the areas by MOVER (Zou &
+Donner 2008, https://doi.org/10.1002/sim.3095). It inherits the coverage and the asymmetry of both intervals.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def score_interval(
 
     Args:
         area: The area of the sample, neither 0 nor 1.
-        variance: Its variance, estimated by a bootstrap or by DeLong et al. (1988, https://doi.org/10.2307/2531595).
+        variance: Variance of the area, from a bootstrap or from DeLong et al. (1988, https://doi.org/10.2307/2531595).
         normal: Number of normal images.
         anomalous: Number of anomalies.
         erring: Effective number of erring images, see `erring_images`.
@@ -53,8 +53,8 @@ def difference_interval(one: Estimate, other: Estimate, correlation: float) -> t
     """Return the confidence interval of the difference `one` - `other` by MOVER.
 
     Args:
-        one: An area with its interval.
-        other: Another area with an interval of the same level.
+        one: First area, with a confidence interval.
+        other: Second area, with a confidence interval of the same level.
         correlation: Correlation of both areas over samples of images, -1 to 1.
     """
 
@@ -85,7 +85,7 @@ def trusted_correlation(correlation: float, erring: float) -> float:
 def hanley_mcneil(area: float, normal: int, anomalous: int) -> float:
     """Return the variance of an area by Hanley & McNeil (1982).
 
-    As in Newcombe (2006), the mean of both sample sizes replaces each of them in the numerator.
+    As in Newcombe (2006), the mean of both sample sizes replaces each sample size in the numerator.
     """
     more = (normal + anomalous) / 2 - 1
     return area * (1 - area) * (1 + more * (1 - area) / (2 - area) + more * area / (1 + area)) / (normal * anomalous)
@@ -98,7 +98,7 @@ def erring_images(*shares: ArrayLike) -> float:
 
     Args:
         shares: For each side (normal images, anomalies), the shares e of its images. The share of an image is the
-            fraction of images of the other side that are ranked wrongly relative to it.
+            fraction of images of the other side that are ranked wrongly relative to this image.
     """
     sides = [np.asarray(share, np.float64) for share in shares]
     return min(float(side.sum() ** 2 / np.square(side).sum()) if side.any() else 0.0 for side in sides)

@@ -1,7 +1,8 @@
-"""Stratified bootstrap of ROC figures, with the same resamples for all detectors.
+"""Stratified bootstrap of ROC metrics, with the same resamples for all detectors.
 
 Each class is resampled separately, so that every resample has the same number of images of each class. All detectors
-use the same resamples, so that images that are difficult for all detectors do not add variance to their differences.
+use the same resamples, so that images that are difficult for all detectors do not add variance to the differences
+between detectors.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from lenskit_evaluation.bootstrap import LEVEL, Array, Estimate, estimate, resam
 from lenskit_evaluation.rank import LEVELS, Ranking
 
 AREA, AVERAGE_PRECISION = 0, 1
-"""Row numbers of these figures in the result of `Ranking.figures`."""
+"""Row numbers of these metrics in the result of `Ranking.figures`."""
 
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """AUC of one detector minus the AUC of another detector on the same images.
+    """AUC of one detector minus the AUC of a second detector on the same images.
 
     Attributes:
         p: Two-sided p-value of the hypothesis of no difference. It is 1 - level of the widest interval that excludes
@@ -41,11 +42,11 @@ class Difference(Estimate):
 
 @dataclass(frozen=True)
 class Resampled:
-    """Figures of one ranking and of resamples of its images.
+    """Metrics of one ranking of images and of its resamples.
 
     Attributes:
-        values: (k,) figures in the order of `Ranking.figures`.
-        resamples: (k, resamples) figures of the resamples.
+        values: (k,) metrics in the order of `Ranking.figures`.
+        resamples: (k, resamples) metrics of the resamples.
         normal: Number of normal images.
         anomalous: Number of anomalies.
         erring: Effective number of erring images, see `erring_images`.
@@ -73,12 +74,12 @@ class Resampled:
         return float(1 - ((1 - level) / 2) ** (1 / self.fewer))
 
     def estimates(self) -> list[Estimate]:
-        """Return the figures with their confidence intervals.
+        """Return the metrics with confidence intervals.
 
-        The interval of AUC is a score interval, see `area`. The intervals of the other figures are percentiles of the
-        resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552). A figure that is 0 or 1, or equal in all
-        resamples, has no such scatter; the limit `unseen` gives its interval. Average precision has no interval then,
-        because `unseen` is no limit for it.
+        The interval of AUC is a score interval, see `area`. The intervals of the other metrics are percentiles of the
+        resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552). A metric that is 0 or 1, or equal in all
+        resamples, has no scatter; its interval follows from the limit `unseen`. Without scatter, average precision has
+        no interval, because `unseen` does not limit average precision.
         """
         return [self.area(), *(self._estimate(number) for number in range(1, len(self.values)))]
 
@@ -91,10 +92,10 @@ class Resampled:
         return self._alike(AREA, level)
 
     def minus(self, other: Resampled) -> Difference:
-        """Return this AUC minus the AUC of another detector on the same resamples.
+        """Return this AUC minus the AUC of a second detector on the same resamples.
 
-        The interval follows from both intervals, see `difference_interval`. Its width is zero for detectors with equal
-        AUC in all resamples, unless the AUC has no scatter.
+        The interval follows from the intervals of both AUCs, see `difference_interval`. The width is zero if both
+        detectors have the same AUC in each resample, unless the AUC has no scatter.
         """
         one, two = self.resamples[AREA], other.resamples[AREA]
         value = float(self.values[AREA] - other.values[AREA])
@@ -130,11 +131,11 @@ class Resampled:
         return self._alike(number)
 
     def _contradicted(self, number: int) -> bool:
-        """Whether the figure is neither 0 nor 1 and differs between resamples."""
+        """Whether the metric is neither 0 nor 1 and differs between resamples."""
         return bool(self.values[number] not in (0, 1) and np.ptp(self.resamples[number]) > 1e-12)
 
     def _alike(self, number: int, level: float = LEVEL) -> Estimate:
-        """Return a figure without scatter with an interval from `unseen`."""
+        """Return a metric without scatter, with an interval from `unseen`."""
         value, unseen = float(self.values[number]), self.unseen(level)
         drawn, unlike = estimate(value, self.resamples[number], level), value * (1 - unseen)
         return Estimate(value, min(drawn.low, unlike), max(drawn.high, unlike + unseen))
@@ -149,18 +150,18 @@ def resample_ranks(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, dict[str, Resampled]]:
-    """Return figures of several detectors on the same resamples.
+    """Return metrics of several detectors on the same resamples.
 
     Args:
         truth: True classes of n images.
         scores: Scores (n,) of each detector by name.
-        groups: Classes of anomalies that are evaluated together, by the name of the group.
+        groups: Names of the anomaly classes in each group, by group name. The classes of a group count as one class.
         levels: False-positive rates for the true-positive rates.
         resamples: Number of resamples.
         seed: Random seed of the resamples.
 
     Returns:
-        The figures by detector and group.
+        The metrics by detector and group.
 
     Raises:
         LenskitError: There are no normal images or no images of a group, or a score is NaN.
@@ -208,16 +209,16 @@ def paired_difference(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
-    """Return the AUC of one detector minus the AUC of another on the same images.
+    """Return the AUC of one detector minus the AUC of a second on the same images.
 
     See `Resampled.minus`.
 
     Args:
         truth: True classes of n images.
         scores: Scores (n,) of the first detector, or (seeds, n) of several trainings. The AUC of several trainings is
-            their mean AUC.
-        others: Scores of the other detector, likewise.
-        among: Class of the anomalies; by default all.
+            the mean over trainings.
+        others: Scores of the second detector, in the same form.
+        among: Class of anomalies; by default, all anomalies.
         resamples: Number of resamples.
         seed: Random seed of the resamples.
     """
@@ -232,7 +233,7 @@ def paired_difference(
 
 
 def mean_of(parts: Sequence[Resampled]) -> Resampled:
-    """Return the mean figures of several rankings with the same resamples.
+    """Return the mean metrics of several rankings with the same resamples.
 
     The interval of the mean uses the smallest sample sizes among the rankings.
     """
@@ -262,7 +263,7 @@ def resampled_means(truth: Truth, values: ArrayLike, resamples: int = 1000, seed
 def _erring(ranking: Ranking) -> float:
     """Return the effective number of erring images.
 
-    For an AUC below 0.5 it is the number of the reversed ranking.
+    For an AUC below 0.5, the ranking is reversed first.
     """
     normal, anomalous = ranking.errors()
     return erring_images(normal, anomalous) if normal.mean() <= 0.5 else erring_images(1 - normal, 1 - anomalous)

@@ -1,6 +1,6 @@
-"""Detectors of anomalies: scores of methods, distances, and baselines.
+"""Anomaly detectors: scores of methods, distances between features, and baselines.
 
-The baselines are fitted to the images that the run was trained on, so that they have the same information.
+The baselines are fitted to the training images of the run, so that baselines and run use the same data.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from lenskit_evaluation.baselines import LARGEST, ONE_CLASS, PCA_RESIDUAL, PIXEL
 Single = NDArray[np.float32]
 
 WHOLE = 160
-"""Largest side in pixels for principal components of unchanged images; larger images are averaged first."""
+"""Images with a longer side, in pixels, are averaged to smaller images before principal components are computed."""
 
 COMPONENTS = 256
 """Maximum number of principal components."""
 
 SAME = 1e-5
-"""Distance between features of unit length below which images count as equal; rounding causes such distances."""
+"""Images count as equal up to this distance between features of unit length, because rounding changes features."""
 
 OUTSIDE = 0.1
 """Parameter nu of the one-class SVM: upper bound of the share of training images that count as outliers."""
 
 
 class Detector(ABC):
-    """A detector that gives each image an anomaly score.
+    """Anomaly detector: computes an anomaly score for each image.
 
     Attributes:
         kind: Description of the score.
         run: Label of the run that the detector belongs to; empty if it belongs to no run.
         training_lenses: Number of training lenses that the detector was fitted to; None if it was not fitted.
-        shared: Network that the detector shares with others; None if it shares none.
+        shared: Cache of network outputs that several detectors share; None without a cache.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Detector(ABC):
 
     @property
     def saved(self) -> float:
-        """Seconds saved so far, because other detectors computed the same outputs."""
+        """Seconds of computation that the shared cache has saved so far."""
         return self.shared.saved if self.shared else 0.0
 
     @abstractmethod
@@ -65,12 +65,12 @@ class Detector(ABC):
         return None
 
     def figures(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return further figures of raw images by name, (n,) each."""
+        """Return further values for each raw image, (n,) by name."""
         return {}
 
 
 class OwnScore(Detector):
-    """The score that a method computes itself.
+    """Detector that uses the score of a method.
 
     Args:
         method: The method, on the encoder's device.
@@ -91,7 +91,7 @@ class OwnScore(Detector):
         assert isinstance(self.method, Scorer)
         scores = self.method.score(self._prepared(images))
         if scores is None:
-            raise LenskitError(f"the method {type(self.method).__name__} gives these images no score")
+            raise LenskitError(f"the method {type(self.method).__name__} returns no score for these images")
         check_answer(self.method, "score", scores, images)
         return scores.double().cpu().numpy()
 
@@ -113,13 +113,13 @@ class OwnScore(Detector):
 
 
 class NotNormal(OwnScore):
-    """The probability that an image is not normal, according to a classifier.
+    """Probability that an image is not normal, according to a classifier.
 
     Args:
-        method: The classifier; its `probabilities(images)` are (n, classes) by label.
+        method: The classifier; `probabilities(images)` returns an array (n, classes) for each class label.
         encoder: Encoder that preprocesses the images.
         label: Name of the class label.
-        normal: Number of the normal class.
+        normal: Index of the normal class.
     """
 
     kind = "probability"
@@ -137,18 +137,18 @@ class NotNormal(OwnScore):
 
 
 class Neighbours(Detector):
-    """The distance from the k-th nearest training image in features of unit length.
+    """Distance to the k-th nearest training image in features of unit length.
 
     Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors" (https://arxiv.org/abs/2204.06507).
 
     Args:
         features: Function that returns the features (n, d) of raw images.
         training: Batches of raw training images.
-        neighbours: k, the number of the neighbour that the distance is measured to.
+        neighbours: k of the k-th nearest training image.
         kind: Description of the features.
 
     Attributes:
-        met: Hashes of the scored images that equal a training image.
+        met: Hashes of the features of scored images that equal a training image.
 
     Raises:
         UsageError: There are fewer than k training images.
@@ -174,7 +174,7 @@ class Neighbours(Detector):
 
     @classmethod
     def of_features(cls, training: Iterable[Tensor], neighbours: int) -> Neighbours:
-        """Return a detector whose images are features (n, d) already."""
+        """Return a detector that takes features (n, d) instead of images."""
         return cls(lambda features: features.numpy(), training, neighbours, "features")
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
@@ -213,15 +213,15 @@ def pixels(encoder: Encoder, largest: int = LARGEST) -> Callable[[Tensor], Singl
 
 def _seen(encoder: Encoder, images: Tensor, largest: int) -> Tensor:
     prepared = encoder.prepare(images.to(next(encoder.parameters()).device))
-    if images.shape[1] == 1:  # an encoder of RGB images copies the only channel
+    if images.shape[1] == 1:  # an encoder of RGB images repeats the single channel
         prepared = prepared[:, :1]
     return F.adaptive_avg_pool2d(prepared, LARGEST) if prepared.shape[-1] > largest else prepared
 
 
 class Components(Detector):
-    """The mean squared residual of an image after projection on principal components.
+    """Mean squared residual of an image after projection on principal components.
 
-    The components explain 99 % of the variance of the training images; there are at most 256.
+    The components explain 99 % of the variance of the training images, with at most 256 components.
 
     Args:
         encoder: Encoder that preprocesses the images.
@@ -250,7 +250,7 @@ class Components(Detector):
 
 
 class OneClass(Detector):
-    """The decision function of a one-class SVM on principal components.
+    """Negative decision function of a one-class SVM on principal components.
 
     Schoelkopf et al. 2001, https://doi.org/10.1162/089976601750264965. The width of the Gaussian kernel follows from
     the variance of the components (scikit-learn's `gamma="scale"`); nu is 0.1.
@@ -280,7 +280,7 @@ def baselines(
     Args:
         encoder: Encoder of the run.
         training: Function that returns batches of raw, normal training images.
-        neighbours: k of the distance from the k-th nearest image.
+        neighbours: k of the distance to the k-th nearest training image.
         seed: Random seed.
     """
     components = Components(encoder, training(), seed)

@@ -26,8 +26,8 @@ log = logging.getLogger("lenskit")
 def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[Truth, dict[str, Scored]]:
     """Score images by the distance from the features of normal images.
 
-    The normal images are those of `options.reference`. Without a reference they are half of the normal lenses of each
-    file, and these are not scored.
+    The normal images are taken from `options.reference`. Without a reference, half of the normal lenses of each file
+    are used, and these are not scored.
 
     Args:
         subjects: Embeddings of the same images, by any encoders.
@@ -38,7 +38,7 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
 
     Raises:
         UsageError: An option is for runs only, there is no class label, the files hold different images, or the
-            reference has another encoder or the same images.
+            reference is by a different encoder or holds the scored images.
         LenskitError: There are no normal images, or no anomalies.
     """
     _check_options(options)
@@ -72,7 +72,7 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
         scored[name] = replace(scores, images_per_second=None)
         if detector.met:
             log.warning(
-                "%s: at least %d of the %d images have the same features as an image of the reference, so its figures "
+                "%s: at least %d of the %d images have the same features as an image of the reference, so the metrics "
                 "are too good", name, len(detector.met), len(those),
             )  # fmt: skip
     return truth, scored
@@ -95,21 +95,20 @@ def _reference(path: Path, name: str, judged: Embeddings, label: Parameter) -> P
     """Load the embeddings at a path as a reference for the embeddings `judged`.
 
     Raises:
-        UsageError: Another encoder made them, or they have the same images.
+        UsageError: The reference is by a different encoder or holds the same images.
     """
     reference = Embeddings.load(path)
     widths = reference.features.shape[1], judged.features.shape[1]
     cards: list[Any] = [each.about.get("encoder") for each in (reference, judged)]
     if widths[0] != widths[1]:
         raise UsageError(
-            f"{path} has {widths[0]} features an image, {name} has {widths[1]}: make both with one encoder"
+            f"{path} has {widths[0]} features per image, {name} has {widths[1]}: make both with one encoder"
         )
     if None not in cards and cards[0] != cards[1]:
-        raise UsageError(f"{path} and {name} are by two encoders: make both with one encoder")
+        raise UsageError(f"{path} and {name} are by different encoders: make both with one encoder")
     if "images" in reference.about and reference.about["images"] == judged.about.get("images"):
         raise UsageError(
-            f"{path} and {name} have the same images, so the figures would be too good: use normal images of the "
-            "training"
+            f"{path} and {name} have the same images, so the metrics would be too good: use normal training images"
         )
     return Pool.embedded(reference, label_of(reference.parameters, label))
 
@@ -123,7 +122,7 @@ def _some(count: int, options: Options) -> NDArray[np.int64]:
 def _halves(source: Embeddings, pool: Pool, normal: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split rows into reference and scored rows.
 
-    They share no lens, and no identity such as a source galaxy.
+    Reference and scored rows share no lens, and no identity such as a source galaxy.
 
     Returns:
         Rows of up to half of the normal lenses, as the reference, and the rows to score.
@@ -142,7 +141,7 @@ def _halves(source: Embeddings, pool: Pool, normal: str, seed: int) -> tuple[NDA
     if not len(chosen):
         raise LenskitError(
             f"{source.path} holds {len(lenses)} lenses of the class {normal}, too few to use half of them as the "
-            "reference: give embeddings of more lenses, or of training images with --reference"
+            "reference: use embeddings of more lenses, or pass embeddings of training images with --reference"
         )
     shared = np.isin(place, chosen)
     return np.flatnonzero(fitted & shared), np.flatnonzero(judged & ~shared)

@@ -34,24 +34,25 @@ class Anomaly(Evaluation):
 
     There is a curve for each class of anomalies and one for all anomalies together.
 
-    A run scores images with its method, for example by the reconstruction error. A method without a score is scored
-    by the distance of the features from those of its training lenses. A higher score means a stranger image; scores are
-    ranked without rescaling. Embeddings (`lenskit embed`) are scored by the distance from the features of normal
-    images. A table of scores from any other program can be evaluated in the same way, without a run.
+    The method of a run scores the images, for example by the reconstruction error. If the method has no score, the
+    score of an image is the distance of its features from the features of training lenses. A higher score means a
+    stranger image; scores are ranked without rescaling. Embeddings (`lenskit embed`) are scored by the distance from
+    the features of normal images. A table of scores from any program is evaluated in the same way, without a run.
 
     Args:
-        data: Stored images to score, `[READER:]PATH`, with a class label; without it, lenses of the first run's
+        data: Stored images to score, `[READER:]PATH`, with a class label; by default, lenses of the first run's
             simulator.
         scores: Table of scores to evaluate instead of runs: CSV with a column `score`, or several columns
             `score_NAME`, and a column `label` (1 for an anomaly) or `class`.
-        reference: Embeddings of training images, made by the same encoder as the scored embeddings. Distances are
-            measured from these; without it, from half of the normal lenses of the scored embeddings.
-        label: Class label that separates anomalies from normal images; by default the only class label, in a table
-            the column `label` or `class`.
+        reference: Embeddings of training images by the same encoder as the scored embeddings. The score is the
+            distance from the reference. By default, half of the normal lenses of the scored embeddings are the
+            reference; they are not scored.
+        label: Class label that separates anomalies from normal images; by default the only class label or, in a
+            table, the column `label` or `class`.
         normal: Class that is not an anomaly; by default the class that the first run was trained on, or `none`.
         lenses: Maximum number of lenses to score.
-        train_lenses: Maximum number of lenses, of the training or of the reference, to which baselines and distances
-            to neighbours are fitted.
+        train_lenses: Maximum number of training or reference lenses to which baselines and nearest neighbours are
+            fitted.
         neighbours: k of the score "distance to the k-th nearest training lens".
         baselines: Whether to add baselines: the residual of principal components, a one-class SVM, nearest neighbours
             in pixels, and nearest neighbours in the features of each run whose method has its own score.
@@ -87,9 +88,9 @@ class Anomaly(Evaluation):
         check_one_source(data, simulator, set)
         if scores and (data or simulator or set):
             other = "--data" if data else "--simulator" if simulator else "--set"
-            raise UsageError(f"--scores is a table of scores, and {other} chooses images to score: give one of them")
+            raise UsageError(f"--scores is a table of scores, and {other} chooses images to score: pass only one")
         if scores and reference:
-            raise UsageError("--reference is for embeddings, and --scores is a table of scores: give one of them")
+            raise UsageError("--reference is for embeddings, and --scores is a table of scores: pass only one")
         self.data, self.scores, self.reference, self.label, self.normal = data, scores, reference, label, normal
         self.lenses, self.train_lenses, self.neighbours, self.baselines = lenses, train_lenses, neighbours, baselines
         self.batch_size, self.resamples, self.seed = batch_size, resamples, seed
@@ -135,7 +136,7 @@ class Anomaly(Evaluation):
 
     def _judge_table(self, runs: Sequence[Run | Embeddings], path: Path) -> Judged:
         if runs:
-            raise UsageError(f"--scores is a table of scores and needs no run: give {path} or runs, not both")
+            raise UsageError(f"--scores is a table of scores and needs no run: pass --scores {path} or runs, not both")
         folder = asked().output or free_place(working_folder(path, "anomaly"))
         check_free(folder, self.files)
         truth, scored = read_scores(path, self.label, self.normal)

@@ -1,4 +1,4 @@
-"""Figures of anomaly detectors with confidence intervals, and their differences."""
+"""Metrics of anomaly detectors and their differences, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = logging.getLogger("lenskit")
 Array = NDArray[np.float64]
 
 TOGETHER = "all anomalies"
-"""Name of the group of all anomalies, used if there are several classes of them."""
+"""Name of the group of all anomalies, used if there are several classes of anomalies."""
 
 MANY = 4
-"""With more classes of anomalies, tables and pictures show only the worst class and the mean of all."""
+"""With more classes of anomalies, tables and plots show only the worst class, the mean and all anomalies together."""
 
 FEW = 10
 """Warn if a class has fewer images than this."""
@@ -37,10 +37,10 @@ class Curve:
 
     Attributes:
         false_positive: False-positive rates, from 0 to 1, at each distinct score.
-        true_positive: True-positive rates there.
-        levels: False-positive rates of the band.
-        low: Lower end of the 95 % interval of the true-positive rate at each of them.
-        high: Upper end.
+        true_positive: True-positive rate at each of these false-positive rates.
+        levels: False-positive rates at which the band is computed.
+        low: Lower end of the 95 % interval of the true-positive rate at each of the `levels`.
+        high: Upper end of this interval.
     """
 
     false_positive: Array
@@ -52,12 +52,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of a detector for one group of anomalies against normal images.
+    """Metrics of a detector for one group of anomalies against normal images.
 
     Attributes:
         auc: Area under the ROC curve.
         average_precision: Average precision; it depends on the share of anomalies among the images.
-        true_positive: True-positive rate for each maximum false-positive rate. NaN if the false-positive rate is above
+        true_positive: True-positive rate at each maximum false-positive rate. NaN if the false-positive rate is above
             0 but corresponds to less than one normal image.
         curve: The ROC curve.
     """
@@ -74,8 +74,8 @@ class Judgement:
 
     Attributes:
         scored: Scores of the images.
-        figures: Figures by class of anomalies and, if there are several classes, for all anomalies.
-        errors: Mean of each figure in `scored.errors` over each class, by figure and class.
+        figures: Metrics by class of anomalies and, if there are several classes, of all anomalies together.
+        errors: Mean of each metric in `scored.errors` over each class, by metric and class.
         mean: Mean AUC over the classes of anomalies.
     """
 
@@ -92,7 +92,7 @@ class Judgement:
 
     @property
     def together(self) -> Figures:
-        """Figures of all anomalies together."""
+        """Metrics of all anomalies together."""
         return list(self.figures.values())[-1]
 
 
@@ -103,8 +103,8 @@ class Judged:
     Attributes:
         truth: True classes of the images.
         detectors: Results of the detectors by name.
-        differences: AUC of all anomalies of one detector minus the AUC of another, by both names.
-        shown: Some images with their reconstructions; None if no detector reconstructs.
+        differences: AUC of all anomalies by the first detector minus by the second, by the names of both detectors.
+        shown: Some images and their reconstructions; None if no detector reconstructs.
     """
 
     truth: Truth
@@ -114,10 +114,10 @@ class Judged:
 
     @property
     def groups(self) -> list[str]:
-        """Groups of anomalies that pictures show.
+        """Names of the groups of anomalies to plot.
 
-        These are each class and all anomalies together. With more than `MANY` classes they are only the worst class of
-        the first detector, and all anomalies together.
+        There is a group for each class, and one for all anomalies together. With more than `MANY` classes, the only
+        groups are the worst class of the first detector and all anomalies together.
         """
         first = next(iter(self.detectors.values()))
         return [first.worst, TOGETHER] if len(self.truth.anomalies) > MANY else list(first.figures)
@@ -126,12 +126,12 @@ class Judged:
 def judge(
     truth: Truth, scored: Mapping[str, Scored], shown: Shown | None = None, *, resamples: int = 1000, seed: int = 0
 ) -> Judged:
-    """Evaluate detectors on the same images and the same resamples of these.
+    """Evaluate detectors on the same images and the same resamples of the images.
 
     Args:
         truth: True classes of the images.
         scored: Scores of each detector by name.
-        shown: Images for the picture of reconstructions.
+        shown: Images for the plot of reconstructions.
         resamples: Number of bootstrap resamples for confidence intervals.
         seed: Random seed of the resamples.
 
@@ -183,7 +183,7 @@ def check(truth: Truth, scored: Mapping[str, Scored]) -> None:
             raise LenskitError(f"{name}: {len(bad)} of {n} scores are NaN, the first of image {names[bad[0]]}")
     if few := [f"{name} ({count})" for name, count in counts.items() if count < FEW]:
         log.warning(
-            "%s with fewer than %d images: %s; the figures are uncertain and the intervals only approximate",
+            "%s with fewer than %d images: %s; the metrics are uncertain and the intervals only approximate",
             "a class" if len(few) == 1 else "classes", FEW, listed(few),
         )  # fmt: skip
 
@@ -203,15 +203,20 @@ def _figures(truth: Truth, scores: Array, classes: tuple[str, ...], drawn: Resam
 
 
 def resolved(level: float, normal: int) -> bool:
-    """Whether a false-positive rate is at least one of `normal` normal images."""
+    """Whether a false-positive rate corresponds to at least one of the normal images.
+
+    Args:
+        level: The false-positive rate.
+        normal: Number of normal images.
+    """
     return level * normal * (1 + 1e-12) >= 1
 
 
 def _grid(normal: int) -> Array:
     """Return the false-positive rates at which the band is computed.
 
-    They are the union of an even spacing and an even logarithmic spacing. The smallest positive rate is one normal
-    image. The rate 1 is left out, because the true-positive rate is 1 there.
+    The rates are spaced evenly and, in addition, evenly in the logarithm. The smallest positive rate corresponds to one
+    normal image. The rate 1 is left out, because the true-positive rate is 1 there.
     """
     grid = np.unique(np.concatenate([[0.0], np.geomspace(1 / normal, 1, 60), np.linspace(0, 1, 101)]))
     return grid[grid < 1]

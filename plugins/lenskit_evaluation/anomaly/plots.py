@@ -1,4 +1,4 @@
-"""Pictures of `lenskit anomaly`: ROC curves, histograms and reconstructions."""
+"""Plots of `lenskit anomaly`: ROC curves, histograms and reconstructions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIDE = 30
 """Histograms are logarithmic if the 99.9th percentile of the scores is more than `WIDE` times the 0.1th percentile."""
 
 SMALLEST, LARGEST = 1e-200, 1e200
-"""Limits of drawn scores; beyond them, bin widths and ratios would underflow or overflow."""
+"""Limits of plotted scores; beyond the limits, bin widths and ratios would underflow or overflow."""
 
 NORMAL = "0.55"
 """Colour of normal images."""
@@ -31,10 +31,10 @@ PANEL, HEAD, GAP, SIDE = 1.1, 0.5, 0.15, 0.35
 
 
 def roc_curves(judged: Judged) -> Figure:
-    """Draw the ROC curves of all detectors with their 95 % bands.
+    """Plot the ROC curves of all detectors with 95 % bands.
 
-    Each group of anomalies has a column of two panels: the upper one has a linear false-positive rate, the lower one
-    a logarithmic false-positive rate.
+    Each group of anomalies has a column of two panels. The axis of the false-positive rate is linear in the upper
+    panel and logarithmic in the lower panel.
     """
     groups = judged.groups
     lines = len(judged.detectors)
@@ -66,7 +66,7 @@ def roc_curves(judged: Judged) -> Figure:
 def _roc(axes: Axes, one: Judgement, group: str, name: str, color: str, line: str) -> None:
     figures = one.figures[group]
     curve = figures.curve
-    # A logarithmic axis has no zero: points with a false-positive rate of 0 are drawn at the left edge.
+    # A logarithmic axis has no zero: points with a false-positive rate of 0 are plotted at the left edge.
     x, levels = (np.maximum(rates, 1e-12) for rates in (curve.false_positive, curve.levels))
     axes.fill_between(levels, curve.low, curve.high, color=color, alpha=0.15, lw=0)
     # Steps: a threshold between two scores finds no more anomalies than a threshold at the higher score.
@@ -75,7 +75,7 @@ def _roc(axes: Axes, one: Judgement, group: str, name: str, color: str, line: st
 
 
 def score_histograms(judged: Judged) -> Figure:
-    """Draw histograms of the scores of each class, with a panel for each detector."""
+    """Plot histograms of the scores of each class, with a panel for each detector."""
     count = len(judged.detectors)
     columns = min(3, count)
     rows = -(-count // columns)
@@ -116,7 +116,7 @@ def _histogram(axes: Axes, judged: Judged, scores: NDArray[np.float64]) -> None:
     axes.set_xlim(low, high)
     for number, name in enumerate((truth.normal, *folded)):
         label = as_label(name)
-        # Scores outside the drawn range are counted in the outermost bins.
+        # Scores outside the plotted range are counted in the outermost bins.
         rows = ~truth.is_class(truth.normal) if name == TOGETHER else truth.is_class(name)
         mine = scores[rows].clip(low, high)
         share = np.full(len(mine), 1 / len(mine))
@@ -136,10 +136,10 @@ def _histogram(axes: Axes, judged: Judged, scores: NDArray[np.float64]) -> None:
 
 
 def reconstructions(shown: Shown) -> Figure:
-    """Draw images, reconstructions and residuals of the detectors that reconstruct.
+    """Plot images, reconstructions and residuals of the detectors that reconstruct.
 
-    Images and reconstructions have the same colour scale. All residuals of a detector have one symmetric scale. The
-    picture of an image with several channels is the mean of the channels.
+    Images and reconstructions have the same colour scale. All residuals of a detector have one symmetric scale. Of an
+    image with several channels, the mean of the channels is plotted.
     """
     columns, block = len(shown.classes), HEAD + 3 * PANEL + GAP
     width, height = SIDE + columns * PANEL + 2 * SIDE, len(shown.images) * block

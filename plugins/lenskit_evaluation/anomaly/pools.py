@@ -32,7 +32,7 @@ CHUNK = 256
 class Origin(NamedTuple):
     """Identity of a sequence of simulated lenses.
 
-    Lenses of the same number in sequences of the same origin differ only by the simulator's options.
+    If two sequences have the same origin, lenses with the same number differ only by the options of the simulator.
     """
 
     simulator: str
@@ -61,7 +61,7 @@ class Pool:
 
     @classmethod
     def drawn(cls, simulator: Simulator, origin: Origin, count: int, parameter: Parameter | None) -> Pool:
-        """Return the first lenses that a simulator draws."""
+        """Return the first `count` lenses of a simulator, without making images."""
         lenses = SimulatedLenses(simulator, seed=origin.seed, split=origin.split, index=count)
         return cls(lenses.to(best_device()), parameter, origin)
 
@@ -141,7 +141,7 @@ class EmbeddedLenses(LensTable):
 
 
 def _origin_of(configuration: Mapping[str, Any]) -> Origin | None:
-    """Return the origin of stored simulated lenses, if the configuration has it."""
+    """Return the origin of stored simulated lenses; None if it is not recorded."""
     drawn = configuration.get("simulate", {})
     if "simulator" not in configuration or not {"seed", "split"} <= drawn.keys():
         return None
@@ -149,9 +149,9 @@ def _origin_of(configuration: Mapping[str, Any]) -> Origin | None:
 
 
 def is_numbered(parameter: Parameter) -> bool:
-    """Whether all class names are plain numbers.
+    """Whether all class names are plain numbers, such as the numbers of PSF models.
 
-    Examples are the models of a PSF. Such classes do not separate anomalies from normal images.
+    Such classes do not separate anomalies from normal images.
     """
     return all(name.isdecimal() for name in parameter.classes)
 
@@ -159,22 +159,23 @@ def is_numbered(parameter: Parameter) -> bool:
 def class_label(
     parameters: Sequence[Parameter], name: str | None, normal: str | None, pixels: int | None = None
 ) -> Parameter:
-    """Return the class label of a name, or the only suitable class label.
+    """Return the class label with a name, or the only suitable class label.
 
-    Without a name it is the only label whose classes are not plain numbers.
+    Without a name, this is the only label whose classes are not plain numbers.
 
     Args:
         parameters: Parameters recorded with the images.
-        name: Name of the class label, if the user gave one.
-        normal: Name of the normal class, if the user gave one. A label with this class may have plain numbers.
+        name: Name of the class label; None if the user did not choose a class label.
+        normal: Name of the normal class; None if the user did not choose it. A label with this class is suitable even
+            if the class names are plain numbers.
         pixels: Side of the images in pixels, for a hint in the message; None for embeddings.
 
     Raises:
-        UsageError: There is no label of that name, no class label, or more than one.
+        UsageError: There is no label with this name, or there is not exactly one suitable class label.
     """
     labels = {parameter.name: parameter for parameter in parameters if parameter.classes}
     if name is not None and name not in labels:
-        there = f"there are {', '.join(labels)}" if labels else "there is none"
+        there = f"there are {', '.join(labels)}" if labels else "the images have no class label"
         raise UsageError(f"there is no class label {name!r}{near(name, [*labels])}; {there}")
     if name is not None:
         return labels[name]

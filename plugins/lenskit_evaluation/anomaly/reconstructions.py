@@ -1,6 +1,6 @@
 """Reconstruction errors, and a gallery of reconstructions.
 
-The errors are those of DeepLense (Alexander et al. 2020, https://arxiv.org/abs/2008.12731).
+The errors are defined as in DeepLense (Alexander et al. 2020, https://arxiv.org/abs/2008.12731).
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ def mean_squared_error(images: Tensor, reconstructions: Tensor) -> Tensor:
 def wasserstein(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Return the first Wasserstein distance of images from reconstructions.
 
-    The definition is that of DeepLense. Each image is summed over its rows. The sums of the columns of all channels are
-    a sample of numbers of equal weight, without regard to their order. The distance of two samples of equal size is the
-    mean absolute difference of their sorted values (Ramdas et al. 2017, https://doi.org/10.3390/e19020047, section 4).
+    DeepLense defines it as follows. Each image is summed over its rows. The column sums of all channels are a sample of
+    numbers with equal weights; their order does not matter. The distance between two samples of equal size is the mean
+    absolute difference of the sorted values (Ramdas et al. 2017, https://doi.org/10.3390/e19020047, section 4).
 
     Args:
         images: (n, C, H, W).
         reconstructions: The same shape.
 
     Returns:
-        (n,) float64, equal to `scipy.stats.wasserstein_distance` of the sums.
+        (n,) float64, equal to `scipy.stats.wasserstein_distance` of the column sums.
     """
     columns, made = (each.double().sum(-2).flatten(1).sort(1).values for each in (images, reconstructions))
     return (columns - made).abs().mean(1)
 
 
 class Gallery:
-    """A collector of the first images of some classes and their reconstructions.
+    """Collector of the first images of some classes and of their reconstructions.
 
     The classes are the normal class and up to `CLASSES` classes of anomalies, with up to `EACH` images each.
 

@@ -1,4 +1,4 @@
-"""Result files of `lenskit anomaly`: tables, figures, scores and pictures."""
+"""Result files of `lenskit anomaly`: tables, metrics, scores and plots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = (*RESULT_FILES, SCORES, "roc.png", "scores.png", "reconstructions.png")
 def write(
     folders: Sequence[Path], judged: Judged, subject: str, settings: Mapping[str, Any], runs: Sequence[str] = ()
 ) -> None:
-    """Write the results in the way of `write_results`, and the scores of all images.
+    """Write the results with `write_results`, and the scores of all images.
 
     Args:
         folders: Folders to write into.
@@ -70,7 +70,7 @@ def _listed(counts: Mapping[str, int], normal: str) -> str:
 
 
 def _unresolved(normal: int) -> str:
-    """Return why some true-positive rates are NaN; empty if none is."""
+    """Return the reason why some true-positive rates are NaN; empty if none is NaN."""
     coarse = " and ".join(f"{level:.0%}" for level in LEVELS if level and not resolved(level, normal))
     return f"; {coarse} FPR is less than one of {normal} normal images" if coarse else ""
 
@@ -110,7 +110,7 @@ def _differences(judged: Judged) -> list[dict[str, Any]]:
 
 
 def _lines(name: str, one: Judgement) -> list[dict[str, Any]]:
-    """Return machine-readable rows of a detector, one for each figure."""
+    """Return machine-readable rows of a detector, one for each metric."""
     lines = []
     for group, figures in one.figures.items():
         estimates = {"AUC": figures.auc, "average precision": figures.average_precision}

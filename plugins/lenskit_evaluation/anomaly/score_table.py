@@ -1,4 +1,4 @@
-"""Reader of a table of scores from any program, with a check of every line."""
+"""Reading of a table of scores from any program, with a check of every line."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def read_scores(path: Path, label: str | None = None, normal: str | None = None)
     - `label` (0 or false for a normal image, 1 or true for an anomaly), or `class` with names of classes.
     - `name` or `image`, with the names of the images; optional.
 
-    Other columns are ignored, as are empty lines, spaces around cells, and lines above the header that begin with `#`.
+    Different columns, empty lines, spaces around cells, and lines above the header that begin with `#` are ignored.
     (Below the header, a name of an image may begin with `#`.) The separator is a comma, a semicolon or a tab.
 
     Args:
         path: The file.
-        label: Column of the true classes; by default `class` if `normal` is given, else `label`, or `class` if there
-            is no column `label`.
+        label: Column of the true classes. The default is `class` if `normal` is set or if there is no column `label`,
+            otherwise `label`.
         normal: Name of the normal class.
 
     Raises:
@@ -95,7 +95,7 @@ def _scores(path: Path, column: str, cells: Cells) -> NDArray[np.float64]:
         try:
             values[row] = parse_number(text or "nan")
         except ValueError:
-            raise UsageError(f"{path}, line {line}: the {column} {text!r} is no number") from None
+            raise UsageError(f"{path}, line {line}: the {column} {text!r} is not a number") from None
     if (long := first_inexact(whole_numbers([text for _, text in cells]) or (), np.float64)) is not None:
         raise UsageError(f"{path}: the {column} {long} has too many digits: float64 holds whole numbers below 2^53")
     missing = np.flatnonzero(np.isnan(values))
@@ -114,7 +114,9 @@ def _labels(path: Path, column: str, cells: Cells) -> list[int]:
             continue
         if column != LABEL:
             there = _some(dict.fromkeys(text for _, text in cells))
-            raise UsageError(f"{path}: the column {column} has the classes {there}: pass the normal one, --normal NAME")
+            raise UsageError(
+                f"{path}: the column {column} has the classes {there}: pass the normal class with --normal NAME"
+            )
         raise UsageError(
             f"{path}, line {line}: the label {text!r} is neither 0 (normal) nor 1 (anomaly); for named classes pass "
             f"--label {LABEL} --normal NAME"
@@ -123,7 +125,7 @@ def _labels(path: Path, column: str, cells: Cells) -> list[int]:
 
 
 def _classes(path: Path, column: str, cells: Cells, normal: str) -> tuple[tuple[str, ...], list[int]]:
-    """Return the class names, the normal one first, and the class number of images."""
+    """Return the class names, normal class first, and each image's class number."""
     for line, text in cells:
         if not text:
             raise UsageError(f"{path}, line {line}: the {column} is missing")

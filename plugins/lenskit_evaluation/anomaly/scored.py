@@ -50,7 +50,7 @@ class Truth:
 
     @property
     def anomalies(self) -> tuple[str, ...]:
-        """Names of the classes other than the normal class that have images."""
+        """Names of the classes that have images, without the normal class."""
         there = set(np.unique(self.label).tolist())
         return tuple(c for i, c in enumerate(self.classes) if c != self.normal and i in there)
 
@@ -66,8 +66,8 @@ class Scored:
     Attributes:
         scores: (n,), higher is stranger.
         kind: Description of the score: `reconstruction error`, `distance in features`, ...
-        errors: Further figures (n,) of each image by name: for detectors that reconstruct `MSE` and the `W1` of
-            DeepLense, and figures of the method, such as failed fits.
+        errors: Further values (n,) of each image by name. For detectors that reconstruct, these include `MSE` and the
+            `W1` of DeepLense. A method may add values, such as failed fits.
         images_per_second: Speed of the scoring; None if it was not measured.
         run: Label of the run that the detector belongs to; empty if it belongs to no run.
         training_lenses: Number of training lenses that the detector was fitted to; None if it was not fitted.
@@ -83,12 +83,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Shown:
-    """Some images of each class with their reconstructions.
+    """Some images of each class and their reconstructions.
 
     Attributes:
         classes: Class of each of m images.
         images: Preprocessed images (m, C, H, W) by the label of the detector.
-        reconstructions: (m, C, H, W) by the same labels.
+        reconstructions: Reconstructions (m, C, H, W) by the label of the detector.
     """
 
     classes: Sequence[str]

@@ -42,7 +42,7 @@ from lenskit_evaluation.anomaly.training import (
 log = logging.getLogger("lenskit")
 
 SPLIT = "anomaly-test"
-"""Split of the simulated lenses to score; no run is trained on it."""
+"""Split of the simulated lenses to score; no run is trained on this split."""
 
 
 def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, Scored], Shown | None]:
@@ -56,7 +56,7 @@ def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, 
         The true classes, the scores of each detector by name, and a few images with their reconstructions.
 
     Raises:
-        UsageError: A class, a label or data do not exist, or the runs do not fit together.
+        UsageError: A class, a label or data do not exist, or the runs take different images.
         LenskitError: There are no normal images or no anomalies, or scores are NaN.
     """
     named = labelled(runs)
@@ -94,7 +94,7 @@ def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, 
     scored = score_images(detectors, images, gallery, options.seed)
     if met := sum(len(each.met) for each in beside.values() if isinstance(each, Neighbours)):
         log.warning(
-            "at least %d of the %d images are equal to training images of %s, so its figures are too good",
+            "at least %d of the %d images are equal to training images of %s, so its metrics are too good",
             met, len(pool), next(iter(named)),
         )  # fmt: skip
     return truth, scored, gallery.shown()
@@ -123,13 +123,15 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
         encoders: Encoders of the runs by label, in the order of the runs.
 
     Raises:
-        UsageError: An encoder does not take these images, or they have no class label.
+        UsageError: An encoder does not take these images, or the images have no class label.
     """
     (label, encoder), *others = encoders.items()
     for name, other in others:
         if other.image_shape and encoder.image_shape and other.image_shape != encoder.image_shape:
             one, another = (" x ".join(map(str, shape)) for shape in (other.image_shape, encoder.image_shape))
-            raise UsageError(f"{name} takes images of {one}, {label} of {another}: evaluate them with one command each")
+            raise UsageError(
+                f"{name} takes images of {one}, {label} takes images of {another}: evaluate them with one command each"
+            )
     pixels = encoder.image_shape[-1] if encoder.image_shape else None
     if options.data:
         dataset = encoder.open(options.data)
@@ -140,7 +142,7 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
         pool = Pool.stored(dataset, find_reader(options.data)[1], np.arange(len(dataset)), parameter)
     else:
         if options.simulator is None and "data" in run.config.sections:
-            raise UsageError(f"{run.path} was trained on stored images: pass other images with --data PATH")
+            raise UsageError(f"{run.path} was trained on stored images: pass different images with --data PATH")
         asked = simulator_options(options.set)
         simulator = run.simulator(options.simulator)
         if missing := {name: value for name, value in simulator.anomaly_options.items() if name not in asked}:
@@ -162,7 +164,7 @@ def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Tr
     """Return up to `options.lenses` images of known class, and their true classes.
 
     Raises:
-        LenskitError: There are no normal images or no anomalies among them, so that no ROC curve is defined.
+        LenskitError: The images include no normal images or no anomalies, so that no ROC curve is defined.
     """
     assert pool.parameter is not None
     labels, classes = pool.labels, pool.parameter.classes
@@ -186,16 +188,16 @@ def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Tr
 def score_images(
     detectors: Mapping[str, Detector], images: Iterator[Tensor], gallery: Gallery, seed: int
 ) -> dict[str, Scored]:
-    """Score batches of images with all detectors, and measure their speed.
+    """Score batches of images with all detectors, and measure the speed of each.
 
     The speed is measured with the host's clock from images in memory to scores in memory, without reconstructions.
-    Network outputs that come from the cache count with the time of their computation. Every detector scores the first
-    batch once before the measurement, so that one-time costs do not count.
+    For cached network outputs, the time of the original computation is added. Every detector scores the first batch
+    once before the measurement, so that one-time costs do not count.
 
     Args:
         detectors: The detectors by label.
         images: Batches of raw images.
-        gallery: Collector of reconstructions for the picture.
+        gallery: Collector of reconstructions for the plot.
         seed: Random seed of the detectors.
 
     Raises:
@@ -236,7 +238,7 @@ def score_images(
 def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Tensor) -> Any:
     """Call a function with a random seed derived from `seed` and `start`.
 
-    So a detector's scores do not depend on the other detectors.
+    A detector's scores thus do not depend on the other detectors.
     """
     with torch.random.fork_rng():
         torch.manual_seed(int(np.random.SeedSequence([seed, start]).generate_state(1)[0]))
@@ -248,13 +250,13 @@ def _detectors(
 ) -> dict[str, Detector]:
     """Return the detectors of a run by name.
 
-    The main detector has the name "". If it is the score of the method, `neighbours` is a second detector. Without a
-    score of the method the nearest neighbours are the main detector.
+    The main detector has the name "". It uses the score of the method; with `options.baselines`, there is a second
+    detector `neighbours`. If the method has no score, the nearest neighbours are the main detector.
     """
     supervised = isinstance(method, Predictor)
     if not supervised:
         warn_of_anomalies(run, training, truth)
-    # A supervised method has used the labels of its training, so its neighbours may use them as well.
+    # A supervised method was trained with labels, so its nearest neighbours may use the labels as well.
     reference = normal_ones(training, truth.normal) if supervised else training
 
     def images() -> Iterator[Tensor]:

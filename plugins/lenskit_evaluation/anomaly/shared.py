@@ -17,11 +17,12 @@ class Shared:
     """A cache of network outputs for the latest batch of images.
 
     Several detectors of one run preprocess, encode and reconstruct the same images. The cache computes each output
-    once. It recognises a batch by the identity of the tensor. The encoder and the method are changed in place.
+    once. A batch is recognised by the identity of the tensor. The cache changes the encoder and the method in place.
 
     Args:
         encoder: Encoder of the run; it is set to eval mode.
-        method: Method of the run, if a detector uses it. It gets the encoder's backbone if both have the same weights.
+        method: Method of the run, if a detector uses it. If the backbones of method and encoder have the same weights,
+            the method gets the backbone of the encoder.
 
     Attributes:
         saved: Seconds of computation that the cache saved.
@@ -53,7 +54,7 @@ class Shared:
             result = function(images)
             if images.is_cuda:
                 torch.cuda.synchronize()
-            # Without the cache, the cached parts of the call would have taken time, too.
+            # Add the time that cached parts of the call would have taken without the cache.
             seconds = perf_counter() - began + self.saved - before
             latest[:] = [images, result]
             return result

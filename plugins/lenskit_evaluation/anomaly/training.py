@@ -21,9 +21,9 @@ NORMAL = ("none", "no_sub", "no_substructure", "normal")
 
 
 def training_of(run: Run, count: int, seed: int, label: Parameter | None = None) -> Pool:
-    """Return some of the lenses that a run was trained on.
+    """Return some of the training lenses of a run.
 
-    These are the first lenses of a live simulation, or a random choice of stored lenses.
+    These are the first simulated lenses, or a random choice of stored lenses.
 
     Args:
         run: The run.
@@ -44,7 +44,7 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
             index = np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
         return Pool.stored(dataset, path, index, label_of(dataset.parameters, label))
     simulator, trained_with, seen = run.simulator(), 0, count
-    if not isinstance(run, EncoderRun):  # an encoder has no seed; lenses of any seed have the same distribution
+    if not isinstance(run, EncoderRun):  # an encoder file has no seed; lenses of any seed have the same distribution
         settings = run.config.build("train")
         trained_with = settings.seed
         seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
@@ -53,9 +53,10 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
 
 
 def label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Parameter | None:
-    """Return the class label of the training that corresponds to the label `like`.
+    """Return the class label of the training lenses that matches the label `like`.
 
-    This is the label of the same name, or else the only label whose classes are not plain numbers.
+    This is the label with the same name, or else the only label whose classes are not plain numbers. If there is no
+    such label, the result is None.
     """
     labels = [parameter for parameter in parameters if parameter.classes]
     named = [parameter for parameter in labels if like is not None and parameter.name == like.name]
@@ -83,7 +84,7 @@ def check_unseen(name: str, training: Pool, judged: Pool) -> None:
     else:
         return
     raise UsageError(
-        f"{name} was trained on {overlap}, so its scores would be too good: use other lenses, for example those of "
+        f"{name} was trained on {overlap}, so its scores would be too good: use different lenses, for example from "
         "`lenskit simulate --split test`"
     )
 
@@ -91,16 +92,16 @@ def check_unseen(name: str, training: Pool, judged: Pool) -> None:
 def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:
     """Return the name of the normal class.
 
-    This is the class `asked`, or else the only class of the training lenses, or else the only class with one of the
-    names in `NORMAL`.
+    This is the class `asked`. Without it, this is the only class of the training lenses, or else the only class with a
+    name in `NORMAL`.
 
     Args:
-        asked: Name of the normal class, if the user gave one.
+        asked: Name of the normal class; None if the user did not choose it.
         label: Class label of the images to score.
         training: Training lenses.
 
     Raises:
-        UsageError: There is no class of the name `asked`, or the normal class is unclear.
+        UsageError: There is no class with the name `asked`, or the normal class is unclear.
     """
     classes = label.classes
     if asked is not None:
@@ -113,13 +114,13 @@ def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:
     usual = [name for name in classes if name.lower() in NORMAL]
     if len(usual) == 1:
         return usual[0]
-    raise UsageError(f"which of the classes {', '.join(classes)} is normal? Pass --normal NAME")
+    raise UsageError(f"the normal class of {', '.join(classes)} is not known: pass --normal NAME")
 
 
 def called(normal: str, classes: Sequence[str]) -> str | None:
-    """Return the name of the normal class in the training data, if it exists.
+    """Return the name of the normal class in the training data; None if missing.
 
-    The names may differ: `no_sub` in one data set is `none` in another, see `NORMAL`.
+    Data sets may use different names: `no_sub` in one data set means the same as `none` in a second, see `NORMAL`.
 
     Args:
         normal: Name of the normal class in the images to score.
@@ -132,7 +133,7 @@ def called(normal: str, classes: Sequence[str]) -> str | None:
 
 
 def normal_ones(training: Pool, normal: str) -> Pool:
-    """Return the training lenses that are normal or of unknown class, or else all."""
+    """Return the training lenses of normal or unknown class; all, if there are none."""
     classes = training.classes
     usable = (classes == called(normal, [*np.unique(classes)])) | (classes == "")
     return training.take(usable) if usable.any() else training
@@ -144,14 +145,14 @@ def warn_of_anomalies(run: Run, training: Pool, truth: Truth) -> None:
     Args:
         run: The run.
         training: Sample of the training lenses.
-        truth: True classes of the images to score. If the training has none of these classes, its label has another
-            meaning and there is no warning.
+        truth: True classes of the images to score. If no training lens has one of these classes, the label of the
+            training lenses has a different meaning and there is no warning.
     """
     counts = Counter(training.classes.tolist())
     usual = called(truth.normal, [*counts])
     strange = {name: count for name, count in sorted(counts.items()) if name not in ("", usual)}
     if strange and (usual is not None or not strange.keys().isdisjoint(truth.classes)):
         log.warning(
-            "%s was trained on anomalies, too: of %d training lenses %s; anomalies in the training get lower scores",
+            "%s was also trained on anomalies: of %d training lenses, %s; anomalies in the training get lower scores",
             run.path, len(training), " and ".join(f"{count} are {name}" for name, count in strange.items()),
         )  # fmt: skip

@@ -48,7 +48,7 @@ PAGE = "explore.html"
 """Name of the page, if `--output` is a folder or is omitted."""
 
 TRUSTED = 4000
-"""Maximum number of lenses for the trustworthiness, whose memory grows with the square of the number."""
+"""Maximum number of lenses for the trustworthiness, because memory grows with the square of this number."""
 
 
 def _is_page(path: Path) -> bool:
@@ -64,8 +64,8 @@ class Explored:
         page: Path of the page.
         places: (n, 2), coordinates of each lens on the map.
         names: n names of the lenses.
-        trustworthiness: Trustworthiness of the map: 1 if all neighbours on the map are neighbours in the features; NaN
-            if there are too few lenses.
+        trustworthiness: Trustworthiness of the map. It is 1 if all neighbours on the map are neighbours in the
+            features, and NaN if there are too few lenses.
         judged_on: Number of lenses that the trustworthiness was computed from.
         megabytes: Size of the page.
     """
@@ -80,9 +80,9 @@ class Explored:
 
 @dataclass(frozen=True)
 class _Lenses:
-    """Lenses of a page: features, parameters, names and pictures.
+    """Lenses of a page: features, parameters, names and thumbnails.
 
-    `source` is their origin as text, and `origin` is the same as a record.
+    `source` describes the origin of the lenses as text, and `origin` as a record.
     """
 
     features: NDArray[np.float32]
@@ -98,13 +98,13 @@ class Explore(Evaluation):
     """Write an interactive map (UMAP) of the features as one self-contained HTML page.
 
     The page opens in a browser without a network. The reader can zoom the map and colour it by any parameter. The page
-    shows the image and the parameters of the lens under the pointer. For lenses selected with a box or a lasso, it
-    shows a gallery of their images, and histograms that compare their parameters with all lenses. A file of embeddings
-    contains no images: pass --data to show them, with an image for each name in the file.
+    shows the image and the parameters of the lens under the pointer. Select lenses with a box or a lasso to see a
+    gallery of images, and histograms that compare the selected lenses with all lenses. A file of embeddings contains no
+    images: pass --data to show images; it must have an image for each name in the file.
 
     Args:
         data: Stored images to show, `[READER:]PATH`; by default lenses of the run's simulator.
-        lenses: Number of simulated lenses, or maximum number of stored lenses or embeddings, drawn at random.
+        lenses: Number of simulated lenses, or maximum number of stored lenses or embeddings, chosen at random.
         seed: Random seed of the simulated lenses, of the random choice and of the map.
         simulator: Simulator to use instead of the run's.
         set: Option of the simulator to override, `OPTION=VALUE`.
@@ -145,7 +145,7 @@ class Explore(Evaluation):
         """Write a page for each run or file of embeddings, and return the pages."""
         if self.output and len(runs) > 1 and in_folder(self.output, PAGE) == Path(self.output):
             raise UsageError(
-                f"--output names one file, but {len(runs)} runs are given: leave it out, or give a folder or one run"
+                f"--output names one file, but there are {len(runs)} runs: omit --output, or pass a folder or one run"
             )
         places = {label: self._place(label, each, len(runs) > 1) for label, each in labelled(runs).items()}
         for path, folder in places.values():
@@ -155,7 +155,7 @@ class Explore(Evaluation):
         return [self._explore(each, *place) for each, place in zip(runs, places.values(), strict=True)]
 
     def _place(self, label: str, subject: Run | Embeddings, several: bool) -> tuple[Path, Path]:
-        """Return the path of the page of a subject, and the folder of its results."""
+        """Return the path of a subject's page, and the folder of the subject's results."""
         if not self.output or (path := in_folder(self.output, PAGE)) == Path(self.output):
             folder = subject.place("explore")
             return Path(self.output) if self.output else folder / PAGE, folder
@@ -236,9 +236,9 @@ class Explore(Evaluation):
         )  # fmt: skip
 
     def _embedded(self, embeddings: Embeddings) -> _Lenses:
-        """Return the lenses of a file of embeddings, with images if `--data` is given."""
+        """Return the lenses of a file of embeddings, with images from `--data`, if set."""
         if self.simulator or self.set:
-            raise UsageError(f"{embeddings.path} is a file of embeddings: leave out --simulator and --set")
+            raise UsageError(f"{embeddings.path} is a file of embeddings: omit --simulator and --set")
         rows = self._some(len(embeddings))
         self._check_number(len(rows))
         names = [embeddings.names[row] for row in rows]
@@ -251,7 +251,7 @@ class Explore(Evaluation):
         """Return the thumbnails of the images with these names.
 
         Raises:
-            UsageError: The data have no image of some name, or several.
+            UsageError: The data have no image, or several images, with one of the names.
         """
         lenses = StoredLenses(open_dataset(data))
         number = {name: row for row, name in enumerate(lenses.names)}
@@ -259,10 +259,10 @@ class Explore(Evaluation):
         if missing:
             raise UsageError(
                 f"{data} has no image named {missing[0]}; images of {len(missing)} of {len(names)} embeddings are "
-                "missing: give --data the images that were embedded, or leave it out"
+                "missing: use --data with the images that were embedded, or omit --data"
             )
         if len(number) < len(lenses) or len(set(names)) < len(names):
-            raise UsageError(f"names of embeddings or of images in {data} are not unique: leave out --data")
+            raise UsageError(f"names of embeddings or of images in {data} are not unique: omit --data")
         shown = lenses.select([number[name] for name in names])
         return np.concatenate([thumbnails(read.images, self.thumbnail) for read in shown.chunks()])
 
@@ -284,4 +284,4 @@ class Explore(Evaluation):
         return [int(row) for row in np.sort(chosen)]
 
     def _chosen(self, rows: Sequence[int], n: int) -> str:
-        return "" if len(rows) == n else f", drawn at random (seed {self.seed}) from {n:,}"
+        return "" if len(rows) == n else f", chosen at random (seed {self.seed}) from {n:,}"

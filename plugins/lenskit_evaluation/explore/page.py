@@ -22,7 +22,7 @@ MIDDLE = (1, 99)
 """Percentiles of a parameter at the ends of its colour scale, so that outliers do not stretch the scale."""
 
 BEYOND = 0.25
-"""Margin of a histogram on either side of these percentiles, as a share of the range between them."""
+"""Margin of a histogram beyond the percentiles `MIDDLE`, as a share of the range between these percentiles."""
 
 BINS = 24
 """Number of bins of a histogram."""
@@ -45,7 +45,7 @@ class Shown:
         names: n names of the lenses.
         parameters: Parameters of the lenses, in the order of display.
         values: Values (n,) of each parameter by its name; NaN if not known.
-        sprites: Pictures of the lenses; None if there are none.
+        sprites: Thumbnails of the lenses; None if there are no images.
     """
 
     heading: str
@@ -96,9 +96,7 @@ def page(shown: Shown) -> str:
 
 
 def described(parameter: Parameter, values: Array) -> dict[str, Any]:
-    """Return the description of a parameter for page.js.
-
-    It consists of labels, colour scale, bins and values.
+    """Return a parameter's labels, colour scale, bins and values for page.js.
 
     Args:
         parameter: The parameter.
@@ -132,7 +130,7 @@ def described(parameter: Parameter, values: Array) -> dict[str, Any]:
 
 
 def _categories(n: int) -> list[str]:
-    """Return n colours, all different for up to twenty; further ones repeat."""
+    """Return n colours: up to twenty are all different, more repeat."""
     from bokeh.palettes import Bright6, Category20_20
 
     colours: Sequence[str] = Bright6 if n <= len(Bright6) else Category20_20

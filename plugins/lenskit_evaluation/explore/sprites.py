@@ -25,11 +25,10 @@ QUALITY = 80
 
 
 def thumbnails(images: torch.Tensor, side: int) -> Thumbnails:
-    """Draw images as `lenskit show` does.
+    """Return thumbnails of images in the style of `lenskit show`.
 
-    The images have an asinh stretch by the noise at their border.
-
-    Images with three channels or more are drawn in colour, the others as the mean of their channels.
+    The pixels are divided by three times the noise at the border of the image, and stretched by asinh. Images with at
+    least three channels are in colour. Images with fewer channels show the mean of the channels.
 
     Args:
         images: (n, C, H, W), in any unit.
@@ -63,7 +62,7 @@ class Sprites:
         return cls(side, [_sheet(pictures[start : start + each]) for start in range(0, len(pictures), each)])
 
     def css(self) -> str:
-        """Return the CSS: class `sheet-0` has the first sheet as background image."""
+        """Return CSS in which class `sheet-0` has the first sheet as background image."""
         rules = (
             f".sheet-{number} {{ background-image: url(data:image/jpeg;base64,{base64.b64encode(sheet).decode()}) }}"
             for number, sheet in enumerate(self.sheets)

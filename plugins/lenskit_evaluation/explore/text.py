@@ -28,7 +28,7 @@ def plain(symbol: str) -> str:
 
 
 def _sign(command: re.Match[str]) -> str:
-    """Return the character of a LaTeX command, or its name if there is none."""
+    """Return the character of a LaTeX command, or the command's name if unknown."""
     name = command[1]
     if name.lower() in _SIGNS and name.islower():
         return _SIGNS[name]

@@ -1,4 +1,4 @@
-"""Input checks of `lenskit finetune`, and the name of its folder of results."""
+"""Input checks of `lenskit finetune`, and the name of the folder of results."""
 
 from __future__ import annotations
 

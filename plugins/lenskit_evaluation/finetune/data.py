@@ -18,9 +18,9 @@ USUAL = "theta_E"
 """Default target: the parameter that the LenSiam paper predicts."""
 
 ORIENTATIONS = tuple((quarters, mirrored) for mirrored in (False, True) for quarters in range(4))
-"""The eight orientations of a square image: (quarter turns, whether it is mirrored first).
+"""The eight orientations of a square image: (quarter turns, whether the image is mirrored first).
 
-The first is the identity.
+The first orientation is the identity.
 """
 
 
@@ -30,8 +30,8 @@ class Labelled:
 
     Attributes:
         images: (n, C, H, W), float32, on the CPU.
-        values: All recorded parameters by name, (n,) each.
-        names: n names.
+        values: Values (n,) of all recorded parameters by name.
+        names: n names of the images.
         dropped: Number of images that were left out because a target is not known.
     """
 
@@ -51,7 +51,7 @@ class Labelled:
 def known_split(
     dataset: Dataset, targets: Sequence[Parameter], lenses: int, test_lenses: int, seed: int
 ) -> tuple[LensSplit, tuple[int, int]]:
-    """Return training and test lenses with known targets, and how many were left out.
+    """Return training and test lenses with known targets, and numbers of the others.
 
     Args:
         dataset: The images.
@@ -77,8 +77,8 @@ def gather(lenses: LensSet, targets: Sequence[Parameter], dropped: int, use: str
     Args:
         lenses: The lenses.
         targets: Parameters that must be known.
-        dropped: Number of lenses that were left out before.
-        use: Use of the lenses, for messages: `learn from` or `judge on`.
+        dropped: Number of lenses that were already left out.
+        use: Use of the lenses, for messages: `train on` or `test on`.
 
     Raises:
         UsageError: No lens has all targets.
@@ -108,11 +108,11 @@ def _known(values: Mapping[str, Array], targets: Sequence[Parameter]) -> NDArray
 def choose_targets(names: Sequence[str], parameters: Sequence[Parameter], where: str) -> list[Parameter]:
     """Return the parameters to predict.
 
-    These are the parameters called `names`. Without names they are theta_E, or else the headline parameters, or else
-    the only parameter.
+    These are the parameters `names`. Without names, the target is theta_E. If theta_E is not recorded, the targets are
+    the headline parameters, or else the only parameter.
 
     Args:
-        names: Names that the user gave.
+        names: Names that the user chose.
         parameters: Recorded parameters.
         where: Name of the source of the images, for messages.
 
@@ -147,7 +147,7 @@ def check_labels(labels: Array, targets: Sequence[Parameter], where: str) -> Non
             label = target.classes[int(values[0])] if target.classes else f"{values[0]:g}"
             undefined = "no AUC" if target.classes else "no R2"
             raise UsageError(
-                f"{where}: {target.name} is {label} for all of the {len(values)} lenses to learn from: there is "
+                f"{where}: {target.name} is {label} for all of the {len(values)} lenses to train on: there is "
                 f"nothing to learn and {undefined}"
             )
 
@@ -166,7 +166,7 @@ def orient(images: Tensor, orientation: Tensor) -> Tensor:
 def oriented_labels(
     values: Mapping[str, Array], parameters: Sequence[Parameter], targets: Sequence[Parameter], turned: bool
 ) -> Tensor:
-    """Return the targets of images in all orientations, or only in the first one.
+    """Return the targets of images in all orientations, or only in the first.
 
     Args:
         values: Recorded values of n images by name.
@@ -178,7 +178,7 @@ def oriented_labels(
         (8 or 1, n, targets), float32.
 
     Raises:
-        UsageError: A target changes with the orientation, and the other component that the change needs is unknown.
+        UsageError: A target changes with the orientation, and its unknown partner component is needed for the change.
     """
     tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in values.items()}
     n = len(next(iter(tensors.values())))

@@ -1,4 +1,4 @@
-"""`lenskit finetune`: training of encoders on labelled images, and their test."""
+"""`lenskit finetune`: train encoders on labelled images, and test them."""
 
 from __future__ import annotations
 
@@ -56,46 +56,47 @@ FEWEST = 5
 
 
 class Finetune(OnLenses):
-    """Training of encoders on a few labelled images, and their test on other images.
+    """Fine-tune encoders on a few labelled images, and test them on held-out images.
 
-    All runs are trained and tested on the same lenses with the same seeds. Baselines are a random start of the same
-    architecture, a constant and, with --imagenet, a network that was pre-trained on photographs. R2 is scikit-learn's,
-    over all test lenses, in eval mode. It depends on the spread of the labels, so compare RMSE as well.
+    All runs are trained and tested on the same lenses with the same seeds. The baselines are a random start with the
+    same architecture, a constant and, with --imagenet, a network that was pre-trained on photographs. R2 is defined as
+    in scikit-learn, over all test lenses, in eval mode. It depends on the spread of the labels, so compare RMSE as
+    well.
 
-    A linear layer on the features predicts the targets. The loss is the mean squared error of numbers in units of their
-    standard deviation, and the cross-entropy of class labels. The settings of the fine-tuning in the LenSiam paper were
-    never released. Here all starts use the same settings: AdamW with weight decay 0.05, learning rates of 1e-3 for the
-    head and 1e-4 for the backbone, a cosine schedule down to zero, batches of 32 images and at most 60 epochs. A fifth
-    of the labelled lenses is the validation set for early stopping. The weights of the epoch with the best validation
-    loss are kept.
+    A linear layer on the features predicts the targets. The loss of a continuous target is the mean squared error in
+    units of the standard deviation. The loss of a class label is the cross-entropy. The settings of the fine-tuning in
+    the LenSiam paper were never released. By default, all starts use these settings: AdamW with weight decay 0.05,
+    learning rates of 1e-3 for the head and 1e-4 for the backbone, a cosine schedule that ends at zero, batches of 32
+    images and at most 60 epochs. A fifth of the labelled lenses is the validation set for early stopping. The weights
+    of the epoch with the lowest validation loss are kept.
 
     The model of the first seed is saved for each run in a folder of RUN/evaluations/finetune. `lenskit predict RUN
-    IMAGES --model NAME` uses it.
+    IMAGES --model NAME` uses this model.
 
     Args:
-        data: Stored images with labels, `[READER:]PATH`, cropped to the size that the encoder takes; without it,
+        data: Stored images with labels, `[READER:]PATH`, cropped to the size that the encoder takes; by default,
             lenses of the first run's simulator.
-        target: Name of the parameter or class label to predict; may be given more than once. By default theta_E, or
-            else the headline parameters.
+        target: Name of the parameter or class label to predict; may be repeated. By default theta_E, or else the
+            headline parameters.
         labels: Number of labelled lenses for training and validation together.
         seed: Random seed of the lenses, splits, training and bootstrap.
-        seeds: Number of trainings of each start, with seeds SEED, SEED + 1, ... Each training uses other labelled
-            lenses, or, if there are too few, another random part of all.
-        freeze: Frozen part of the backbone: `frozen` for the entire backbone, with batch norm in eval mode, so that
-            only the head is trained; `partial` for all but the last stages, which hold at least a quarter of the
-            weights (layer4 of a ResNet, the last third of a ViT); `full` for no part, full training.
+        seeds: Number of trainings of each start, with seeds SEED, SEED + 1, ... Each training uses different labelled
+            lenses. If there are too few, each training uses a different random part of all labelled lenses.
+        freeze: Part of the network that is trained. `frozen`: only the head; the backbone is frozen, with batch norm in
+            eval mode. `partial`: the head and the last stages of the backbone, with at least a quarter of the weights
+            (layer4 of a ResNet, the last third of a ViT). `full`: the head and the entire backbone.
         validation: Share of the labelled lenses in the validation set for early stopping.
         augment: Whether training images are rotated by quarter turns and mirrored at random, with their labels.
         epochs: Maximum number of epochs.
-        patience: Training ends after this number of epochs without a better validation loss.
+        patience: Training ends after this number of epochs without a lower validation loss.
         batch_size: Images per batch.
         lr: Learning rate of the head.
         backbone_lr: Learning rate of the backbone.
-        random: Whether to train the first run's architecture from random weights, too.
-        imagenet: Whether to train the first run's architecture from ImageNet weights, too.
-        imagenet_weights: File of ImageNet weights, for machines that cannot download them.
-        name: Folder of the results; by default its name has targets, data, frozen part and number of labels. With
-            --output there is no such folder.
+        random: Whether to also train the first run's architecture from random weights.
+        imagenet: Whether to also train the first run's architecture from ImageNet weights.
+        imagenet_weights: File of ImageNet weights, for machines without a network.
+        name: Name of the folder of the results. By default, the name consists of targets, data, frozen part and number
+            of labels. With --output, there is no such folder.
     """
 
     embeddings: ClassVar[bool] = False
@@ -215,24 +216,24 @@ class Finetune(OnLenses):
             lenses, dropped = known_split(origin, targets, self.lenses, self.test_lenses, self.seed)
         else:
             lenses, dropped = simulated_split(origin, self.lenses, self.test_lenses, self.seed), (0, 0)
-        pool = gather(lenses.train, targets, dropped[0], "learn from")
-        test = gather(lenses.test, targets, dropped[1], "judge on")
+        pool = gather(lenses.train, targets, dropped[0], "train on")
+        test = gather(lenses.test, targets, dropped[1], "test on")
         wanted = " and ".join(target.name for target in targets)
-        for side, use in ((pool, "learn from"), (test, "judge on")):
+        for side, use in ((pool, "train on"), (test, "test on")):
             if side.dropped:
                 log.warning("%d lenses to %s are left out: %s is not known", side.dropped, use, wanted)
         if len(pool) < self.labels:
             hint = f"use --labels {len(pool)} or fewer" if len(pool) >= FEWEST else f"at least {FEWEST} are needed"
             raise UsageError(
-                f"{where} has only {len(pool)} lenses to learn from with a known {wanted}, in addition to {len(test)} "
-                f"to judge on, but --labels is {self.labels}: {hint}"
+                f"{where} has only {len(pool)} lenses to train on with a known {wanted}, in addition to {len(test)} "
+                f"test lenses, but --labels is {self.labels}: {hint}"
             )
         return pool, test
 
     def parts(self, pool: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the numbers of the training and validation lenses of each seed.
 
-        Seeds have no lens in common if there are enough lenses; otherwise each seed uses a random part of all.
+        Seeds have no lens in common if there are enough lenses; otherwise each seed uses a random part of all lenses.
 
         Args:
             pool: Number of labelled lenses.
@@ -292,7 +293,7 @@ class Finetune(OnLenses):
     ) -> dict[str, Any]:  # fmt: skip
         """Return the card of a model.
 
-        It has no local folders, because a model may be published.
+        The card contains no local paths, because a model may be published.
         """
         assert trained.history is not None
         return {
@@ -317,7 +318,7 @@ class Finetune(OnLenses):
 
 
 def to_device(model: FineTuned) -> FineTuned:
-    """Move a model to a GPU, if there is one."""
+    """Move a model to a GPU, if available."""
     to_best_device(model.encoder)
     return model.to(next(model.encoder.parameters()).device)
 

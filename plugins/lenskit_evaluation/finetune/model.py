@@ -47,17 +47,17 @@ class Predicted:
 
 
 class FineTuned(nn.Module):
-    """An encoder with a linear layer that predicts parameters of an image.
+    """Encoder with a linear layer that predicts parameters of an image.
 
     Continuous targets are predicted in units of their standard deviation. Class labels are predicted by a softmax with
     one output per class. Features are standardised by their mean and standard deviation before fine-tuning, so that the
-    same learning rate of the head suits all encoders. The weights of the head start at zero, which predicts the mean
-    label.
+    same learning rate of the head suits all encoders. The weights of the head start at zero, so that the initial
+    prediction is the mean label.
 
     Args:
         encoder: The encoder.
         targets: Parameters to predict.
-        card: Further facts about the model, as plain values.
+        card: Additional facts about the model, as plain values.
     """
 
     mean: Tensor
@@ -78,7 +78,7 @@ class FineTuned(nn.Module):
         ):  # fmt: skip
             self.register_buffer(name, torch.full((length,), value))
         self.intervals: Intervals | None = None
-        """Intervals of the continuous targets, from residuals of images outside the training."""
+        """Intervals of the continuous targets, from residuals of images that were not used in training."""
         self.outliers: OutlierDetector | None = None
         """Detector of images that are far from the training images."""
 
@@ -88,13 +88,13 @@ class FineTuned(nn.Module):
         return [target for target in self.targets if not target.classes]
 
     def standardise(self, features: Tensor, labels: Tensor) -> None:
-        """Set the units of features (n, features) and labels (n, targets).
+        """Standardise features (n, features) and continuous labels (n, targets).
 
-        The units are their mean and standard deviation.
+        The mean and the standard deviation are stored in the model.
         """
         spread = features.std(0, correction=0)
         self.mean.copy_(features.mean(0))
-        # Equal features may differ by float32 rounding, which is not a standard deviation to divide by.
+        # Constant features may differ by float32 rounding; dividing by that difference would amplify the rounding.
         self.scale.copy_(torch.where(spread > 1e-6 * self.mean.abs().cpu(), spread, 1.0))
         for i, target in enumerate(self.targets):
             if not target.classes:
@@ -111,8 +111,8 @@ class FineTuned(nn.Module):
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss over the targets.
 
-        The loss of a number is the squared error in units of its standard deviation. The loss of a class label is the
-        cross-entropy.
+        The loss of a continuous target is the squared error in units of the standard deviation. The loss of a class
+        label is the cross-entropy.
 
         Args:
             outputs: (n, outputs).
@@ -168,7 +168,7 @@ class FineTuned(nn.Module):
     def files(self) -> dict[str, bytes | str]:
         """Return the contents of `model.safetensors` and of `card.json` by name.
 
-        The first file is complete. The second repeats its card as readable text.
+        The first file holds the complete model. The second repeats the card of the model as readable text.
         """
         card = self.card | {
             "format": FORMAT,
@@ -213,7 +213,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Read the card of the model in a folder.
 
     Raises:
-        LenskitError: The folder has no model, or the file is damaged or of another format.
+        LenskitError: The folder has no model, or the file is damaged or has an unknown format.
     """
     path = folder / MODEL
     if not path.is_file():
@@ -225,7 +225,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise LenskitError(f"{path} is damaged: {error}") from None
     raw = parse_json(text, f"{path} is damaged: its card", None)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise LenskitError(f"{path} is no fine-tuned model of format {FORMAT}")
+        raise LenskitError(f"{path} is not a fine-tuned model of format {FORMAT}")
     card: dict[str, Any] = parse_json(text, f"{path} is damaged: its card", _Card)
     return card
 
@@ -238,7 +238,7 @@ class _Card(Record):
 
 
 def _pop(tensors: dict[str, Tensor], name: str) -> dict[str, Any]:
-    """Remove and return the arrays of a part; arrays of no dimension become numbers."""
+    """Remove and return the arrays of a part; 0-d arrays become numbers."""
     keys = [key for key in tensors if key.startswith(f"{name}.")]
     arrays = {key.removeprefix(f"{name}."): tensors.pop(key).numpy() for key in keys}
     return {key: array if array.ndim else array.item() for key, array in arrays.items()}

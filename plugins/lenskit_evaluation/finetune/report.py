@@ -1,4 +1,4 @@
-"""Results of fine-tuning and their files: tables, pictures and predictions."""
+"""Results of fine-tuning, and files of results: tables, plots and predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES = (*RESULT_FILES, PREDICTIONS, f"{CURVES}.png", MODEL, CARD)
 
 NUMBER = {"r2": "R2", "mae": "MAE", "rmse": "RMSE"}
 CLASS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC"}
-"""Figures of continuous targets and of class labels, with the names of their columns."""
+"""Metrics of continuous targets and of class labels, with the names of the table columns."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Findings:
         targets: Predicted parameters.
         test: Test lenses.
         models: Model of the first seed by the label of the run.
-        folders: Folder of each run's results, in the same order.
+        folders: Folder of the results of each run, in the order of `models`.
     """
 
     trained: list[Trained]
@@ -69,7 +69,7 @@ class Findings:
     folders: list[Path]
 
     def r2(self, label: str, target: str | None = None) -> float:
-        """Return the mean R2 of one start over the seeds, by default of the first target."""
+        """Return the mean R2 of a start over the seeds; by default for the first target."""
         name = target or self.targets[0].name
         scores = [each.scores[name] for each in self.trained if each.label == label]
         return float(np.mean([s.r2.value for s in scores if isinstance(s, Score)]))
@@ -89,7 +89,7 @@ def write_report(
         findings: The results.
         settings: Settings to record with the results.
         title: Title of the table, in one line.
-        dropped: Numbers of lenses that were left out because a target is not known, by their use.
+        dropped: Numbers of lenses that were left out because a target is not known, by the use of the lenses.
         subjects: The runs by label.
         origin: Description of the source of the lenses.
     """
@@ -127,7 +127,7 @@ def write_report(
 
 
 def _main(target: Parameter) -> tuple[str, str]:
-    """Return the attribute and the name of the main figure of a target."""
+    """Return the attribute and the name of the main metric of a target."""
     return next(iter((CLASS if target.classes else NUMBER).items()))
 
 
@@ -136,7 +136,7 @@ def _scores(findings: Findings, label: str, target: Parameter) -> list[Score | C
 
 
 def _mean(findings: Findings, label: str, target: Parameter, figure: str) -> Estimate:
-    """Return the means of a figure and of the ends of its interval over the seeds."""
+    """Return the mean of a metric over the seeds, and mean ends of the interval."""
     estimates = [getattr(score, figure) for score in _scores(findings, label, target)]
     return Estimate(*(float(np.mean([getattr(each, end) for each in estimates])) for end in ("value", "low", "high")))
 
@@ -186,7 +186,7 @@ def _plain(each: Trained) -> dict[str, Any]:
 
 
 def _predictions(findings: Findings, starts: Sequence[Trained]) -> list[dict[str, Any]]:
-    """Return rows with true and predicted values of the test lenses, first seed."""
+    """Return rows with true values and predictions of the first seed for test lenses."""
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(findings.test.names):
         row: dict[str, Any] = {"name": name}
@@ -204,7 +204,7 @@ def _predictions(findings: Findings, starts: Sequence[Trained]) -> list[dict[str
 
 
 def _panels(draw: Any, test: Labelled, target: Parameter, starts: Sequence[Trained]) -> Figure:
-    """Draw a panel for each start with the function `draw`."""
+    """Plot a panel for each start with the function `draw`."""
     columns = min(len(starts), 4)
     lines = -(-len(starts) // columns)
     figure = Figure(figsize=(3.4 * columns + 0.4, 3.7 * lines), layout="constrained")
@@ -222,7 +222,7 @@ def _truth_against_prediction(axes: Axes, target: Parameter, truth: Array, each:
     symbol, unit = target.label, f" [{target.unit}]" if target.unit else ""
     low, high = truth.min(), truth.max()
     margin = 0.08 * (high - low) or 0.5
-    # All panels have the limits of the true values; predictions outside them are drawn at the edge.
+    # The true values define the limits of all panels; predictions outside the limits are plotted at the edge.
     limits = (low - margin, high + margin)
     axes.scatter(truth, predicted.clip(*limits), s=6, color=COLORS[0], alpha=0.5, lw=0)
     axes.plot(limits, limits, color="0.25", lw=1)
@@ -255,7 +255,7 @@ def _confusion(axes: Axes, target: Parameter, truth: Array, each: Trained) -> No
 
 
 def _learning_curves(starts: Sequence[Trained]) -> Figure:
-    """Draw the losses of each start, and mark the epoch whose weights were kept."""
+    """Plot the losses of each start, and mark the epoch with the kept weights."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for number, start in enumerate(starts):

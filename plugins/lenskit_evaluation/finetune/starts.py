@@ -21,10 +21,10 @@ class Starts:
     """Encoders to start fine-tuning from; each call returns a new copy.
 
     Args:
-        encoders: Encoders of the runs by label. The first one has the architecture of the other starts.
+        encoders: Encoders of the runs by label. The first defines the architecture of the random and ImageNet starts.
         random: Whether to include a start from random weights.
-        imagenet: Whether to include a start from ImageNet weights; a warning is logged if they are not available.
-        weights: File of ImageNet weights; without it they are downloaded.
+        imagenet: Whether to include a start from ImageNet weights. If these are not available, a warning is logged.
+        weights: File of ImageNet weights; by default the weights are downloaded.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Starts:
         Args:
             label: One of `labels`.
             seed: Random seed of random weights.
-            images: Training images. They give the batch norm statistics of a random start, which no training has set.
+            images: Training images, to compute the batch norm statistics of a random start.
         """
         if label == RANDOM_START:
             return _normed(Encoder.untrained(self._card, seed), images)
@@ -64,7 +64,7 @@ class Starts:
 
 @torch.no_grad()
 def _normed(encoder: Encoder, images: Tensor) -> Encoder:
-    """Set the batch norm statistics of an encoder to those of some images."""
+    """Compute the batch norm statistics of an encoder from images."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     encoder.eval()
     momenta = [norm.momentum for norm in norms]

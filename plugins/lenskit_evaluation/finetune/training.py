@@ -1,6 +1,6 @@
 """Training loop of fine-tuning, with early stopping.
 
-It does not use Lightning. With Lightning's Trainer this file was 40 lines longer, and the training of a small network
+The loop does not use Lightning. With Lightning's Trainer, this file was 40 lines longer, and training a small network
 took 1.4 times as long.
 """
 
@@ -23,9 +23,9 @@ from lenskit_evaluation.finetune.model import FineTuned
 Freeze = Literal["frozen", "partial", "full"]
 
 LAST_PART = 0.25
-"""Minimum share of the weights in the last stages of a backbone that partial training includes.
+"""Minimum share of the weights of a backbone that partial training trains, in the last stages.
 
-These are layer4 of any ResNet, the last stage of a ConvNeXt or Swin, and the last third of a ViT.
+These stages are layer4 of any ResNet, the last stage of a ConvNeXt or Swin, and the last third of a ViT.
 """
 
 CONTAINER = 0.8
@@ -34,14 +34,14 @@ CONTAINER = 0.8
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training with AdamW and a cosine schedule down to zero.
+    """Settings of a training with AdamW and a cosine schedule that ends at zero.
 
     AdamW: Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101.
 
     Attributes:
         freeze: Frozen part of the backbone, see `trained_parts`.
         epochs: Maximum number of epochs.
-        patience: Training ends after this number of epochs without a better validation loss.
+        patience: Training ends after this number of epochs without a lower validation loss.
         batch_size: Images per batch.
         lr: Learning rate of the head.
         backbone_lr: Learning rate of the backbone.
@@ -66,7 +66,7 @@ class History:
     Attributes:
         train: Mean training loss of each epoch.
         validation: Validation loss after each epoch.
-        best: Number of the epoch, from 1, whose weights were kept.
+        best: Number, from 1, of the epoch with the lowest validation loss; its weights are kept.
     """
 
     train: list[float]
@@ -92,12 +92,13 @@ def fit(
     Args:
         model: The model, on the device of the training.
         images: (n, C, H, W), on the CPU.
-        labels: (8 or 1, n, targets), for all orientations of the images or only the first one.
+        labels: (8 or 1, n, targets), for all orientations of the images or only the first.
         train: Numbers of the training images.
         validation: Numbers of the validation images.
         recipe: Settings of the training.
         seed: Random seed of the order of images, of orientations and of dropout.
-        report: Function that is called after each epoch with its number, the training loss and the validation loss.
+        report: Function that is called after each epoch with the epoch number, the training loss and the validation
+            loss.
 
     Returns:
         The losses of all epochs.
@@ -131,7 +132,7 @@ def fit(
                 part.train()
             order = torch.from_numpy(train)[torch.randperm(len(train), generator=generator)]
             summed = torch.zeros((), device=device)
-            # Batches of nearly equal size, because batch norm cannot normalise a last batch of one image.
+            # Batches of nearly equal size: batch norm cannot normalise a last batch of a single image.
             for rows in order.tensor_split(batches):
                 turn = torch.randint(len(labels), (len(rows),), generator=generator)
                 loss = model.loss(outputs(rows, turn), labels[turn, rows].to(device))
@@ -158,7 +159,7 @@ def trained_parts(backbone: nn.Module, freeze: Freeze) -> list[nn.Module]:
     """Return the parts of a backbone that are trained.
 
     Args:
-        backbone: The network; its modules must be listed in the order of their use.
+        backbone: The network; its modules must be in the order in which the network applies them.
         freeze: `frozen` for no part, `full` for the entire backbone, `partial` for the last stages, see `LAST_PART`.
     """
     if freeze == "frozen":
@@ -178,7 +179,7 @@ def trained_parts(backbone: nn.Module, freeze: Freeze) -> list[nn.Module]:
 def _stages(module: nn.Module, total: int) -> list[nn.Module]:
     """Return the stages of a network with weights, in order.
 
-    A module with nearly all weights is replaced by its own parts, see `CONTAINER`.
+    A module with nearly all weights is replaced by its submodules, see `CONTAINER`.
     """
     stages: list[nn.Module] = []
     for child in module.children():
@@ -241,7 +242,7 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed the random numbers temporarily, and use deterministic convolutions."""
+    """Set a random seed and use deterministic convolutions inside the `with` block."""
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),

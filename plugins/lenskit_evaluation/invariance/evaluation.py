@@ -1,4 +1,4 @@
-"""`lenskit invariance`: selectivity of features for shared parameters of pairs."""
+"""`lenskit invariance`: test which parameters features keep, and which not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Finding:
 
     Attributes:
         selectivity: Scores of kept and forgotten parameters.
-        over_random: Score minus the score of the untrained encoder; None without that baseline.
+        over_random: Score minus the score of the untrained encoder; None without this baseline.
         statistics: Statistics of the features.
     """
 
@@ -61,27 +61,28 @@ class Finding:
 
 
 class Invariance(OnLenses):
-    """Score of features that keep shared parameters of a pair and forget the rest.
+    """Score whether features keep the shared parameters of a pair and forget the rest.
 
-    The images of a LenSiam pair share the lens; source, lens light, noise and PSF are drawn independently for each
-    image. Features learned from such pairs should predict the parameters of the lens and no others. Every recorded
-    parameter is predicted from frozen features by the best of a ridge regression, a nearest-neighbour regression and a
-    small network, so that information that a linear probe misses is found as well.
+    The images of a LenSiam pair share the lens; source, lens light, noise and PSF are random for each image. Features
+    learned from such pairs should predict the parameters of the lens and nothing else. Every recorded parameter is
+    predicted from frozen features by a ridge regression, a nearest-neighbour regression and a small network, and the
+    best is used. This also finds information that a linear probe misses.
 
-    The score is kept - left. "Kept" is the predicted share of the shared parameters, "left" the predicted share of the
-    other parameters. The score is 1 for features of the lens alone, 0 for features of everything or nothing, and -1 for
-    features of everything except the lens. Two corrections are made. The lens light gives away a part of the lens
-    parameters: a control predicts them from the same scenes without the source, and this part does not count as kept.
-    Other parameters follow in part from the lens: the part that is predicted from the true lens parameters does not
-    count as left. The baselines are an untrained encoder and the principal components of the pixels.
+    The score is kept - left. "Kept" is the predicted share of the shared parameters, "left" is the predicted share of
+    the remaining parameters. The score is 1 for features of the lens alone, 0 for features of everything or nothing,
+    and -1 for features of everything except the lens. There are two corrections. First, the lens light reveals a part
+    of the lens parameters ("given away"): a control predicts the lens parameters from the same scenes without the
+    source, and this part does not count as kept. Second, the lens determines a part of the remaining parameters
+    ("implied"): the part that is predicted from the true lens parameters does not count as left. The baselines are an
+    untrained encoder and the principal components of the pixels.
 
-    The parameters to keep are the groups that the first run's pairs share. Pairs of one image, cropped and jittered,
-    share all parameters. For these pairs, and for embeddings, the groups of the headline parameters are used, as for
-    lens-fixed pairs.
+    The parameters to keep are the groups that the first run's pairs share. If the pairs are two crops of one image,
+    they share all parameters. For such pairs, and for embeddings, the groups of the headline parameters are used, as
+    for lens-fixed pairs.
 
     Args:
-        shared: Group of parameters to keep, instead of the groups that pairs share; may be given more than once.
-        baselines: Whether to evaluate the two baselines, too.
+        shared: Group of parameters to keep, instead of the groups that pairs share; may be repeated.
+        baselines: Whether to also evaluate the two baselines.
         options: Options of every evaluation on lenses.
     """
 
@@ -107,7 +108,7 @@ class Invariance(OnLenses):
         splits |= {k: split_embeddings(e, self.lenses, self.test_lenses, self.seed) for k, e in embeddings.items()}
         check_units(splits)
         selectivities: dict[str, Selectivity] = {}
-        # Results under "" are shared by all runs and baselines, which have the same lenses.
+        # All runs and baselines have the same lenses and share the results under "".
         implied: dict[str, dict[str, Reading]] = {}
         pixels = [self._given(control[PIXELS], groups)] if control else []
         for label, split in splits.items():
@@ -141,7 +142,7 @@ class Invariance(OnLenses):
             known: Recorded parameters of the lenses of the runs and of each file of embeddings.
 
         Raises:
-            UsageError: No recorded parameter is in these groups, or all are.
+            UsageError: No recorded parameter is in these groups, or all parameters are.
         """
         pairs = {label: run.config.build("pairs") for label, run in runs.items()}
         own = {label: each.shared_groups if each.draws > 1 else frozenset[str]() for label, each in pairs.items()}
@@ -172,20 +173,21 @@ class Invariance(OnLenses):
         first = next(iter(embedders.values()))
         if self.baselines:
             embedders[RANDOM] = untrained(first, lenses.train, self.seed)
-        return embedders | {PIXELS: Pixels(first)}  # always, because all encoders need the pixels as a control
+        return embedders | {PIXELS: Pixels(first)}  # also without baselines: all encoders need the pixels as a control
 
     def _of_runs(
         self, embedders: Mapping[str, Embedder], lenses: LensSplit, groups: Sequence[str]
     ) -> tuple[dict[str, Split], dict[str, Split]]:
         """Return the features of the scenes, and of the same scenes without the source.
 
-        The latter are empty if the images cannot omit the source, or if no headline parameter is to be kept.
+        The features without the source are empty if the images cannot omit the source, or if the parameters to keep
+        include no headline parameter.
         """
         log.info("embedding with %s", ", ".join(embedders))
         splits = lenses.embed(embedders)
         control: dict[str, Split] = {}
         if CONTROL not in lenses.removable:
-            log.warning("no control: these images cannot omit the source, so kept parameters are not corrected for it")
+            log.warning("no control: these images cannot omit the source; the lens light's part counts as kept")
         elif headline(lenses.parameters) & set(groups):
             control = lenses.embed(embedders, omit=[CONTROL])
         for embedded in (splits, control):
@@ -212,10 +214,10 @@ class Invariance(OnLenses):
         return selectivity(kept, rest, controls=controls, implied=implied, lens=split.test.lens, seed=self.seed)
 
     def _given(self, split: Split, groups: Sequence[str]) -> dict[str, Reading]:
-        """Predict the parameters to keep from the control.
+        """Predict the parameters to keep from images of the control.
 
-        Only the groups of the headline parameters are predicted. The lens light gives away parameters of the lens, but
-        not of the source or the instrument.
+        Only the groups of the headline parameters are predicted, because the lens light reveals parameters of the lens,
+        but not of the source or the instrument.
         """
         kept, _ = sides(split.parameters, groups)
         given = [p for p in kept if p.group in headline(split.parameters)]
@@ -269,7 +271,7 @@ class Invariance(OnLenses):
 
 def _principal(split: Split, seed: int) -> Split:
     """Return the principal components of pixels."""
-    # At most half as many as images, because the last components would be rounding errors.
+    # At most one component for two images, because the last components would be rounding errors.
     components = find_components(split.train, min(COMPONENTS, len(split.train) // 2), seed)
     return Split(in_components(split.train, components), in_components(split.test, components), split.parameters)
 

@@ -1,4 +1,4 @@
-"""Picture of kept and forgotten parameters."""
+"""Plot of kept and forgotten parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lenskit_evaluation.plots import COLORS, name_groups
 
 
 def invariance_bars(found: Mapping[str, Selectivity], symbols: Mapping[str, str], kept: str) -> Figure:
-    """Draw bars of the skills of all parameters, and of the scores.
+    """Plot bars of the skills of all parameters, and of the scores.
 
     Parameters to keep are on the left, parameters to forget in the middle, and scores on the right.
 
@@ -57,7 +57,7 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
         shown = [(place, selectivity.items[name]) for place, name in enumerate(names) if name in selectivity.items]
         shown = [(place, item) for place, item in shown if np.isfinite(item.skill.value)]
         x = np.array([place for place, _ in shown]) + shift
-        # Negative skills are drawn as 0, but the upper end of the interval stays where it is.
+        # Negative skills are plotted as 0, but the upper end of the interval is not moved.
         ends = np.array([(i.skill.value, i.skill.low, i.skill.high) for _, i in shown]).reshape(-1, 3)
         skill, low, high = ends.clip(0).T
         errors = np.nan_to_num([skill - low, high - skill]).clip(0)
@@ -77,7 +77,7 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
 
 
 def _scores(axes: Axes, found: Mapping[str, Selectivity]) -> None:
-    """Draw the score of each representation."""
+    """Plot the score of each representation."""
     for number, selectivity in enumerate(found.values()):
         score = selectivity.score
         if not np.isfinite(score.value):

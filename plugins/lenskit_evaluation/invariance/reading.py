@@ -1,8 +1,9 @@
 """Prediction of each parameter from features by the best of several probes.
 
-A linear probe may miss information. So a ridge regression, a nearest-neighbour regression and a small network are
-fitted to a part of the training lenses, and compared on the other training lenses. The best probe of a parameter is
-fitted again to all training lenses and evaluated on the test lenses. The test lenses do not influence the choice.
+A linear probe may miss information. Therefore a ridge regression, a nearest-neighbour regression and a small network
+are fitted to a part of the training lenses, and compared on the remaining training lenses. The best probe of a
+parameter is fitted again to all training lenses and evaluated on the test lenses. The test lenses do not influence the
+choice.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ class Reading:
 
 
 def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int = 0) -> dict[str, Reading]:
-    """Predict parameters from features, each with its best probe.
+    """Predict each parameter from features with the best probe.
 
     Args:
         train: Features and values of the training images.
         test: Features and values of the test images.
-        parameters: Parameters to predict. A class label is predicted by one number per class, and the largest number
-            defines the predicted class. A value that is not the number of a class counts as unknown.
+        parameters: Parameters to predict. For a class label, probes predict one number per class, and the largest
+            number defines the predicted class. A value that is not the number of a class counts as unknown.
         seed: Random seed of the split of the training lenses, and of the network.
 
     Returns:
@@ -67,7 +68,7 @@ def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int
         LenskitError: Features are not finite.
     """
     if not (np.isfinite(train.features).all() and np.isfinite(test.features).all()):
-        raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+        raise LenskitError("some features are not finite: the encoder is broken, or some pixels are not finite")
     train, test = (
         replace(side, values={**side.values, **{p.name: known_values(side.values[p.name], p) for p in parameters}})
         for side in (train, test)
@@ -100,11 +101,11 @@ def skill(truth: ArrayLike, prediction: ArrayLike, classes: int = 0, weights: Ar
         truth: True values (n,), NaN if unknown.
         prediction: Predicted values (n,).
         classes: Number of classes, 0 for a continuous parameter.
-        weights: (n, resamples), number of times that an image is in a resample; by default one resample with each image
-            once.
+        weights: (n, resamples), number of times that an image is in a resample; by default, one resample that contains
+            each image once.
 
     Returns:
-        (resamples,), NaN where the skill is not defined.
+        (resamples,), NaN if the skill is not defined.
     """
     true, predicted = np.asarray(truth, np.float64), np.asarray(prediction, np.float64)
     finite = np.isfinite(true)
@@ -135,7 +136,7 @@ def _read_together(train: Rows, test: Rows, parameters: Sequence[Parameter], see
     fit, apart = split_lenses(train.lens, APART, seed)
 
     def read(number: int, predicted: Array, truth: Array) -> Array:
-        """Return the values of parameter `number`, in its unit, from a probe's outputs."""
+        """Convert a probe's outputs to values of parameter `number`, in its unit."""
         part = predicted[:, width[number] : width[number + 1]]
         if parameters[number].classes:
             scale = np.where(targets[number].std(0) > 0, targets[number].std(0), 1)
@@ -174,4 +175,4 @@ PROBES: dict[str, Callable[[Array, Array, list[str], int], Any]] = {
     "kNN": lambda x, y, names, seed: fit_neighbor_probe(x, y, names),
     "MLP": lambda x, y, names, seed: fit_network_probe(x, y, names, seed),
 }
-"""Functions by name that fit features (n, d) to numbers (n, k), and return a fitted probe."""
+"""Functions by name that fit a probe from features (n, d) to numbers (n, k), and return the probe."""

@@ -1,28 +1,29 @@
-"""Score of a representation that keeps shared parameters and forgets others.
+"""Score of how well a representation keeps shared parameters and forgets the rest.
 
 A parameter is predicted from features with a skill from 0 to 1: R2, or Cohen's kappa of a class label. Two parts of the
 skill do not count:
 
-- A part of the kept parameters is **given away** by something simpler. The lens light follows the mass, so that e1, e2
-  and the centre can be predicted from images without an arc. A control measures this part: the same scenes without
-  their source, as features of the same representation or as pixels, whichever have the higher skill. (With the
-  representation's own features alone, the given part would be smaller for a representation that ignores the lens light
-  than for one that uses it.)
-- A part of the other parameters is **implied** by the kept ones: a steeper lens magnifies less, for example. A probe of
-  the true values of the kept parameters measures this part.
+- A part of the kept parameters is **given away** by the lens light: it can be predicted without the arcs. The lens
+  light follows the mass, so that images without an arc reveal e1, e2 and the centre. A control measures this part: it
+  predicts the parameters from the same scenes without the source. The control uses the features of the representation
+  and the pixels, and the higher skill counts. (With the features alone, the given part would be smaller for a
+  representation that ignores the lens light than for a representation that uses it.)
+- A part of the remaining parameters is **implied** by the kept parameters: a steeper lens magnifies less, for example.
+  A probe that predicts from the true values of the kept parameters measures this part.
 
-The parameters of a side are pooled. The share of a side is the found part of everything that was left to find:
+The parameters to keep are pooled, and so are the parameters to forget. The share of each side is the skill beyond the
+given part, divided by the maximum of this skill:
 
     share = sum of max(0, skill - given) / sum of (1 - given),
 
-where skill and given are clipped to 0..1. Without a given part the share is the mean skill. A parameter that is given
+where skill and given are clipped to 0..1. Without a given part, the share is the mean skill. A parameter that is given
 away completely has no weight. This is conservative: information of the arcs about e1 only counts if the skill with arcs
 exceeds the skill of the control.
 
 `kept` is the share of the parameters to keep, `left` is the share of the parameters to forget, and the score is
-kept - left. It is 1 for features of the lens alone, -1 for features of everything except the lens, and 0 for features
-without a preference, of everything or of nothing (a collapsed encoder). `kept` and `left` separate the last two cases.
-The score is a difference and not a ratio, so that scores of two runs can be subtracted with a confidence interval.
+kept - left. It is 1 for features of the lens alone, and -1 for features of everything except the lens. It is 0 for
+features of everything, and for features of nothing (a collapsed encoder); `kept` and `left` distinguish these two
+cases. The score is a difference and not a ratio, so that the difference between two runs has a confidence interval.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ class Item:
     Attributes:
         kept: Whether the parameter is to be kept.
         skill: R2 or Cohen's kappa.
-        given: Skill from a control for a parameter to keep, or from the true values of the kept parameters for a
-            parameter to forget. NaN if it was not measured; it counts as 0 then.
+        given: Skill that does not count. For a parameter to keep, it is the skill of the control. For a parameter to
+            forget, it is the skill of a prediction from the true values of the kept parameters. NaN (not measured)
+            counts as 0.
         probe: Name of the probe.
     """
 
@@ -89,8 +91,8 @@ def selectivity(
     """Return the score of predictions; the module's docstring defines it.
 
     Intervals are percentiles of bootstrap resamples of the lenses (Efron 1979, https://doi.org/10.1214/aos/1176344552).
-    All parameters and the controls have the same resamples. The intervals describe the scatter with other test lenses,
-    not with another training.
+    All parameters and the controls have the same resamples. The intervals describe the scatter between sets of test
+    lenses, not between trainings.
 
     Args:
         kept: Predictions of the parameters to keep, by name.
@@ -123,14 +125,14 @@ def selectivity(
 
 
 def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
-    """Return the found share of everything that was left to find.
+    """Return the skill beyond the given skill, as a share of its maximum.
 
     Args:
         skill: Skills (resamples,) by parameter.
-        given: Given skills (resamples,) by parameter; 0 if missing.
+        given: Skills that do not count, (resamples,) by parameter; a missing parameter counts as 0.
 
     Returns:
-        (resamples,), NaN if everything is given.
+        (resamples,), NaN if the given skill of each parameter is 1.
     """
     gained = left = np.zeros(1)
     for name, values in skill.items():
@@ -142,8 +144,8 @@ def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
 
 
 def difference(a: Selectivity, b: Selectivity, level: float = 0.95) -> Estimate:
-    """Return the score of one representation minus the score of another.
+    """Return the score of representation `a` minus the score of representation `b`.
 
-    Both need the same lenses and resamples. Then the interval accounts for the correlation of the scores.
+    Both scores need the same lenses and resamples, so that the interval accounts for the correlation of the scores.
     """
     return estimate(a.score.value - b.score.value, a.resampled - b.resampled, level)

@@ -28,8 +28,9 @@ def sides(parameters: Iterable[Parameter], groups: Sequence[str]) -> tuple[list[
 def truths(train: Rows, test: Rows, parameters: Sequence[Parameter]) -> tuple[Rows, Rows]:
     """Return training and test lenses with true parameters as features.
 
-    Both have the same columns. Class labels are one-hot columns. An unknown number is replaced by the mean of the
-    training lenses. A number that is unknown for all training lenses or all test lenses is left out.
+    Training and test lenses have the same columns. Class labels are one-hot columns. An unknown value of a continuous
+    parameter is replaced by the mean of the training lenses. A continuous parameter that is unknown for all training
+    lenses or all test lenses is left out.
     """
     both = (train, test)
     columns: list[list[Array]] = [[np.zeros((len(side), 0)) for side in both]]

@@ -1,4 +1,4 @@
-"""`lenskit umap`: figures of the UMAP of the features, coloured by parameters."""
+"""`lenskit umap`: plots of the UMAP of the features, coloured by parameters."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Mapped:
     """Map of the features of one run.
 
     Attributes:
-        places: (n, 2), coordinates of the held-out images that are shown.
-        names: n names of these images.
+        places: (n, 2), coordinates of the held-out images on the map.
+        names: n names of the held-out images.
         values: Values (n,) of each parameter by its name.
         fitted: Number of images that the map was fitted to.
         components: Number of principal components that the map was fitted to; 0 if it was fitted to the features.
-        variance: Share of the variance of the features in these components.
-        trust: Trustworthiness of the map of the images shown.
+        variance: Share of the variance of the features in the principal components.
+        trust: Trustworthiness of the map for the held-out images.
         local: Predictability of each colouring parameter from the neighbours on the map.
         local_features: Predictability of each colouring parameter from the neighbours in the features.
     """
@@ -64,22 +64,22 @@ class Mapped:
 
 
 class Umap(OnLenses):
-    """Draw the features as a map (UMAP), coloured by parameters.
+    """Plot the features as a map (UMAP), coloured by parameters.
 
-    The figure follows Figure 2 of the LenSiam paper.
+    The plot follows Figure 2 of the LenSiam paper.
 
-    The figure has a row for each run and a column for each parameter. The map is fitted to some lenses and shows
-    held-out lenses, so it shows no structure that results from overfitting. The number below each panel measures how
-    well the neighbours on the map predict the parameter, because a map can look ordered by chance.
+    The plot has a row for each run and a column for each parameter. The map is fitted to some lenses and shows held-out
+    lenses, so it shows no structure that results from overfitting. The number below each panel measures how well the
+    neighbours on the map predict the parameter, because a map can look ordered by chance.
 
     Args:
-        color: Parameter to colour by; may be given several times. By default theta_E, e1 and gamma, as in the paper, or
-            the headline parameters if the lenses lack one of these.
-        n_neighbors: Number of neighbours of each image that the map keeps close; also the number for trustworthiness
-            and for the numbers below the panels.
+        color: Parameter to colour by; may be repeated. By default theta_E, e1 and gamma, as in the paper, or the
+            headline parameters if the lenses lack one of these three.
+        n_neighbors: Number of neighbours of each image that the map keeps close. The trustworthiness and the numbers
+            below the panels use the same number.
         min_dist: Minimum distance between points on the map.
-        components: Number of principal components that the features are reduced to before the fit, if there are more
-            features than this; 0 for no reduction.
+        components: Number of principal components that features are reduced to before the fit, if there are more
+            features; 0 for no reduction.
         metric: Distance between features.
         options: Options of every evaluation on lenses.
     """
@@ -108,7 +108,7 @@ class Umap(OnLenses):
             )
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Mapped]:
-        """Write figures, results and coordinates, and return the map of each run."""
+        """Write plots, results and coordinates, and return the map of each run."""
         check_umap()
         splits = self.splits(subjects)
         parameters = coloured_by(splits, self.color)
@@ -118,7 +118,7 @@ class Umap(OnLenses):
 
     def _map(self, label: str, split: Split, parameters: Sequence[Parameter]) -> Mapped:
         train, k = split.train, self.n_neighbors
-        # Points are drawn in random order, so that the order of the file does not decide which points cover others.
+        # Points are plotted in random order, so that the order of the file does not decide which points are on top.
         test = split.test.take(np.random.default_rng(self.seed).permutation(len(split.test)))
         log.info("%s: fit a map to %d images, and show %d others on it", label, len(train), len(test))
         fitted = FeatureMap.fit(
@@ -180,10 +180,11 @@ class Umap(OnLenses):
 def coloured_by(splits: Mapping[str, Split], names: Sequence[str]) -> list[Parameter]:
     """Return the parameters to colour by.
 
-    These are the named ones, or else those of the LenSiam paper, the headline parameters or the first `FEW`.
+    These are the parameters `names`. Without names, they are the parameters in the LenSiam paper, or else the headline
+    parameters, or else the first `FEW` parameters.
 
     Raises:
-        UsageError: A named parameter is missing from a run, or the runs have no parameter in common.
+        UsageError: A named parameter is missing in a run, or the runs have no parameter in common.
     """
     named = {
         label: {p.name: p for p in split.parameters if not p.identity and p.name in split.test.values}
@@ -205,7 +206,7 @@ def coloured_by(splits: Mapping[str, Split], names: Sequence[str]) -> list[Param
 
 
 def coordinates(mapped: Mapped) -> list[dict[str, Any]]:
-    """Return a row for each image shown: its name, its coordinates and its parameters."""
+    """Return a row for each image on the map: name, coordinates and parameters."""
     columns = {"umap_1": mapped.places[:, 0], "umap_2": mapped.places[:, 1], **mapped.values}
     rows = np.stack(list(columns.values()), axis=1).tolist()
     return [

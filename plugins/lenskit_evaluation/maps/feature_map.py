@@ -23,7 +23,7 @@ EXACT = 4096, 100_000
 """Smallest and largest number of images for an exact search of neighbours.
 
 In this range, a brute-force search is faster than the approximate search of UMAP, which every process has to compile
-first. For fewer images, UMAP uses brute force itself.
+first. For fewer images, UMAP itself uses brute force.
 """
 
 FEWEST = 4
@@ -67,18 +67,18 @@ class FeatureMap:
     ) -> FeatureMap:
         """Fit a map to features.
 
-        The same seed gives the same map; UMAP uses a single thread for this purpose.
+        The same seed gives the same map, because UMAP uses a single thread.
 
         Distances are measured between principal components. They are close to the distances between features, because
-        features vary in few directions, and take a tenth of the time. For the cosine distance, the components are those
-        of the L2-normalised features without subtraction of the mean, because subtraction would change all angles.
+        features vary in few directions, and take a tenth of the time. For the cosine distance, features are
+        L2-normalised and the mean is not subtracted, because subtraction would change all angles.
 
         Args:
             features: (n, d), finite.
             n_neighbors: Number of neighbours of each image that the map keeps close.
             min_dist: Minimum distance between points on the map.
-            components: Number of principal components that the features are reduced to, if there are more features
-                than this; 0 for no reduction.
+            components: Number of principal components that features are reduced to, if there are more features; 0 for
+                no reduction.
             metric: Distance between features, `euclidean` or `cosine`.
             seed: Random seed.
             exact: Smallest and largest number of images for an exact search of neighbours.
@@ -89,7 +89,7 @@ class FeatureMap:
         """
         x = np.asarray(features, np.float32)
         if not np.isfinite(x).all():
-            raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+            raise LenskitError("some features are not finite: the encoder is broken, or some pixels are not finite")
         if len(x) < FEWEST:
             raise UsageError(f"a map needs at least {FEWEST} images, got {len(x)}: use more images")
         if len(x) <= n_neighbors:
@@ -112,10 +112,10 @@ class FeatureMap:
         return cls(np.asarray(fitted.embedding_, np.float64), variance, kept, reduce, fitted)
 
     def transform(self, features: ArrayLike) -> Array:
-        """Return the coordinates (n, 2) of the features (n, d) of other images on the map."""
+        """Return the coordinates (n, 2) on the map of features (n, d) of new images."""
         x = np.asarray(features, np.float32)
         if not np.isfinite(x).all():
-            raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+            raise LenskitError("some features are not finite: the encoder is broken, or some pixels are not finite")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return np.asarray(self._umap.transform(self.reduce(x)), np.float64)
@@ -132,7 +132,7 @@ def check_umap() -> None:
 
 
 def load_umap() -> ModuleType:
-    """Import the module of UMAP, which compiles functions and takes some seconds.
+    """Import UMAP, which takes some seconds because it compiles functions.
 
     Raises:
         UsageError: UMAP is not installed, or cannot be imported.
@@ -151,8 +151,9 @@ def _reduced(x: Array, components: int, metric: str, seed: int) -> tuple[Array, 
     """Reduce features to principal components.
 
     Returns:
-        The components of the features, the function that computes them, their share of the variance, and their number.
-        Without a reduction, the first is the features themselves and the number is 0.
+        The components, the function that computes the components from features, the share of the variance in the
+        components, and the number of components. Without a reduction, the features themselves are returned, and the
+        number is 0.
     """
     from sklearn.decomposition import PCA, TruncatedSVD
     from sklearn.pipeline import make_pipeline
@@ -169,7 +170,7 @@ def _reduced(x: Array, components: int, metric: str, seed: int) -> tuple[Array, 
 def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
     """Return the exact neighbours of each image, in the form that UMAP takes.
 
-    These are rows, distances and a search index.
+    The result consists of rows, distances and a search index.
     """
     from pynndescent import NNDescent
     from sklearn.neighbors import NearestNeighbors
@@ -201,7 +202,7 @@ class Trust:
 
     Attributes:
         value: Trustworthiness; NaN if there are too few images.
-        n: Number of images that it was computed from.
+        n: Number of images that the trustworthiness was computed from.
         k: Number of neighbours of each image.
     """
 
@@ -238,8 +239,8 @@ class Local:
         value: Score with its 95 % interval; NaN if it is not defined.
         chance: Score without any information: 0, or the share of the most frequent class.
         n: Number of images in the score.
-        dropped: Number of images left out, because their value is not known or no value of a neighbour is known.
-        note: Reason why the score is not defined; empty if it is.
+        dropped: Number of images left out, because the value of the image or of all its neighbours is not known.
+        note: Reason why the score is not defined; empty if it is defined.
     """
 
     measure: str
@@ -259,9 +260,9 @@ def nearest(among: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidea
 
 
 def local_predictability(neighbours: ArrayLike, values: ArrayLike, parameter: Parameter) -> Local:
-    """Score the prediction of a parameter of images from their neighbours.
+    """Score the prediction of a parameter from the neighbours of each image.
 
-    The prediction is the mean of the values of the neighbours, or their most frequent class.
+    The prediction is the mean value of the neighbours, or the most frequent class of the neighbours.
 
     Args:
         neighbours: (n, k), values of the neighbours of each image, NaN if not known.

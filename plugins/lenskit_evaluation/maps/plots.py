@@ -1,4 +1,4 @@
-"""Figures of maps coloured by parameters, and of scores of neighbours."""
+"""Plots of maps coloured by parameters, and of predictions from neighbours."""
 
 from __future__ import annotations
 
@@ -44,17 +44,18 @@ def umap_figure(
     local: Mapping[str, Mapping[str, Local]],
     title: str,
 ) -> Figure:
-    """Draw maps in rows and parameters in columns.
+    """Plot maps in rows and parameters in columns.
 
     All rows of a column have the same colour scale.
 
     Args:
-        maps: Coordinates (n, 2) of each map by its label.
-        values: For each map, values (n,) of each parameter by its name; NaN is drawn grey.
+        maps: Coordinates (n, 2) by the label of the map.
+        values: Values (n,) by the label of the map and the name of the parameter; NaN is plotted in grey.
         parameters: Parameter of each column.
-        trust: Trustworthiness of each map.
-        local: For each map, predictability of each parameter from the neighbours on the map.
-        title: Title of the figure.
+        trust: Trustworthiness by the label of the map.
+        local: Predictability of a parameter from the neighbours on the map, by the label of the map and the name of the
+            parameter.
+        title: Title of the plot.
     """
     paints = [_Paint(each, np.concatenate([values[label][each.name] for label in maps])) for each in parameters]
     height = 1.1 + (PANEL + 0.1) * len(maps) + max(paint.height for paint in paints)
@@ -79,7 +80,7 @@ class _Paint:
 
     Args:
         parameter: The parameter.
-        values: (n,), all values in a column of the figure.
+        values: (n,), all values in a column of the plot.
     """
 
     def __init__(self, parameter: Parameter, values: Array) -> None:
@@ -107,7 +108,7 @@ class _Paint:
     def height(self) -> float:
         """Height of the legend of classes below the panels, in inches.
 
-        It is 0 if there is a colour bar.
+        The height is 0 if there is a colour bar instead.
         """
         listed = len(self.classes) if self.parameter.classes and len(self.classes) <= MOST else 0
         return 0.18 * -(-listed // 3) + (0.25 if listed else 0)
@@ -162,14 +163,14 @@ class _Paint:
 
 
 def _scatter(panel: Axes, places: Array, colours: Array) -> None:
-    """Draw the points of a map.
+    """Plot the points of a map.
 
     There are no ticks, because coordinates of a UMAP have no meaning.
     """
     # All points together cover about a third of the panel.
     size = float(np.clip(0.33 * (PANEL * 72) ** 2 / max(len(places), 1), 0.4, 18))
     grey = (colours[:, :3] == _rgba(UNKNOWN)[0]).all(1)
-    for which in (grey, ~grey):  # known values are drawn on top
+    for which in (grey, ~grey):  # known values are plotted on top
         panel.scatter(places[which, 0], places[which, 1], s=size, c=colours[which], lw=0, alpha=0.9, rasterized=True)
     panel.set(xticks=[], yticks=[], box_aspect=1, anchor="N")
     for spine in panel.spines.values():
@@ -185,7 +186,7 @@ def _rgba(colour: Any) -> tuple[float, float, float, float]:
 def _local_text(local: Local) -> str:
     about = [f"by chance {local.chance:.2f}"] if local.chance else []
     about += [f"{local.dropped} unknown"] if local.dropped else []
-    # On a line of its own, because a single line would be wider than the panel.
+    # On a separate line, because a single line would be wider than the panel.
     more = f"\n({', '.join(about)})" if about else ""
     if np.isnan(local.value.value):
         return f"{local.measure} not defined{more}"
@@ -203,12 +204,13 @@ def _trust_text(trust: Trust) -> str:
 def local_figure(
     rows: Mapping[str, tuple[Mapping[str, Local], Mapping[str, Local]]], parameters: Sequence[Parameter], k: int
 ) -> Figure:
-    """Draw bars of how well neighbours predict each parameter.
+    """Plot bars of how well neighbours predict each parameter.
 
-    Filled bars are neighbours on the map, outlined bars are neighbours in the features.
+    Filled bars are for neighbours on the map, outlined bars for neighbours in the features.
 
     Args:
-        rows: For each label, the scores of neighbours on the map and in the features, of each parameter by its name.
+        rows: For each label, the scores of neighbours on the map and the scores of neighbours in the features, by the
+            name of the parameter.
         parameters: Parameter of each group of bars.
         k: Number of neighbours.
     """

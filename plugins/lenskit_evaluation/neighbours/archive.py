@@ -1,4 +1,4 @@
-"""Archives of embedded images, and access to their images.
+"""Archives of embeddings, and access to the embedded images.
 
 The images are read or simulated again.
 """
@@ -31,13 +31,13 @@ from lenskit_evaluation.embed_worker import EmbedWorker, Task
 log = logging.getLogger("lenskit")
 
 CHECKED = 4
-"""Number of images of an archive that are embedded again, to check that this encoder made its features."""
+"""Number of images of an archive to embed again, to check that this encoder computed the features."""
 
 TOLERANCE = 0.02
-"""Largest relative difference between two feature vectors that different devices may cause."""
+"""Largest relative difference between feature vectors of the same image on different devices."""
 
 SAME = ("backbone", "input", "image_shape", "method", "pairs", "trained")
-"""Fields of the cards of two encoders that are equal if the encoders are the same."""
+"""Fields of an encoder's card; two encoders differ if one of these fields differs."""
 
 
 class Images(Protocol):
@@ -76,29 +76,29 @@ def embed_archive(
 def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None = None) -> Images | None:
     """Return a function that reads or simulates the images of an archive.
 
-    The result is None if the archive does not record their path, or if the path no longer exists.
+    The result is None if the archive does not record the path of the images, or if the path no longer exists.
 
     Args:
         archive: Embeddings from `lenskit embed`.
-        run: Run of the encoder that made the embeddings.
-        encoder: This encoder.
+        run: Run of the encoder that computed the embeddings.
+        encoder: Encoder that computed the embeddings.
         data: Stored images, `[READER:]PATH`, instead of the path in the archive.
 
     Raises:
-        UsageError: `data` holds other images.
+        UsageError: `data` holds different images.
     """
     origin: Mapping[str, Any] = archive.about.get("images") or {}
     if data is None and "path" in origin:
         path = Path(origin["path"])
         if not path.exists():
-            log.warning("no pictures of neighbours: %s no longer exists; give their images with --data PATH", path)
+            log.warning("no images of neighbours: %s no longer exists; pass the images with --data PATH", path)
             return None
         data = f"{origin['reader']}:{path}{origin.get('options', '')}"
     if data is not None:
         return _stored(archive, data, encoder)
     if "simulator" not in origin:
         log.warning(
-            "no pictures of neighbours: %s does not record the path of its images; give them with --data PATH",
+            "no images of neighbours: %s does not record the path of its images; pass the images with --data PATH",
             archive.path,
         )
         return None
@@ -109,13 +109,13 @@ def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None 
 
 
 def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, run: Run) -> None:
-    """Check that an encoder made the features of an archive.
+    """Check that an encoder computed the features of an archive.
 
     The check compares the number of features and the cards of the encoders. If the images are available, it also embeds
     the first `CHECKED` images again.
 
     Raises:
-        UsageError: Another encoder made the features.
+        UsageError: A different encoder computed the features, or the images have changed.
     """
     again = f"make the archive again with `lenskit embed {run.path}`"
     if archive.features.shape[1] != encoder.features:
@@ -125,14 +125,14 @@ def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, 
         )
     theirs = archive.about.get("encoder")
     if theirs is None:
-        log.warning("%s does not record which encoder made it; the encoder of %s is assumed", archive.path, run.path)
+        log.warning("%s does not record its encoder; the encoder of %s is assumed", archive.path, run.path)
         return
     for key in SAME:
         ours, other = _plain(encoder.card.get(key)), _plain(theirs.get(key))
         if ours != other:
             raise UsageError(
-                f"another encoder made {archive.path}: its {key} is {other}, but the encoder of {run.path} has {ours}: "
-                f"{again}"
+                f"{archive.path} was computed by a different encoder: its {key} is {other}, but the encoder of "
+                f"{run.path} has {ours}: {again}"
             )
     if images is None:
         return
@@ -143,26 +143,26 @@ def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, 
     if off.max() > TOLERANCE:
         raise UsageError(
             f"{archive.path} differs from the features of the same images by the encoder of {run.path} (by "
-            f"{off.max():.0%}): another encoder made it, or the images have changed; {again}"
+            f"{off.max():.0%}): the encoder is different, or the images have changed; {again}"
         )
 
 
 def _stored(archive: Embeddings, data: str, encoder: Encoder) -> Images:
     """Return a function that reads the stored images of an archive.
 
-    Their names are compared with the archive first.
+    About a hundred names of images are first compared with the archive.
     """
     dataset = encoder.open(data)
     lenses, views = archive.lens, archive.view
     if len(archive) and (lenses.max() >= len(dataset) or views.max() >= dataset.views):
         raise UsageError(
-            f"{data} holds {len(dataset)} lenses, fewer than the archive: give --data the images of the archive"
+            f"{data} holds {len(dataset)} lenses, fewer than the archive: pass the images of the archive with --data"
         )
     for row in range(0, len(archive), max(len(archive) // 100, 1)):
         if dataset.names[lenses[row]] != archive.names[row]:
             raise UsageError(
                 f"lens {lenses[row]} is named {dataset.names[lenses[row]]} in {data}, but {archive.names[row]} in the "
-                "archive: give --data the images of the archive"
+                "archive: pass the images of the archive with --data"
             )
 
     return _shown(archive, StoredLenses(dataset))

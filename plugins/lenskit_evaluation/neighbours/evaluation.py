@@ -37,22 +37,22 @@ from lenskit_evaluation.neighbours.search import Index, Metric, check_index, sea
 log = logging.getLogger("lenskit")
 
 SHOWN = 20
-"""Maximum number of query images that are drawn and printed; the table on disk has all."""
+"""Maximum number of query images that are plotted and printed; the table on disk has all query images."""
 
 TOLD = 4
-"""Number of parameters below a picture by default, if there are no headline parameters."""
+"""Default number of parameters below an image, if there are no headline parameters."""
 
 
 @dataclass(frozen=True)
 class Queries:
-    """Query images, whose neighbours are searched for.
+    """Query images of a search for neighbours.
 
     Attributes:
         names: n names of the images.
         features: (n, d).
-        images: (m, C, H, W), the first images, for pictures.
-        values: Values (n,) of their known parameters by name.
-        parameters: These parameters.
+        images: (m, C, H, W), the first m images, for the plot.
+        values: Values (n,) of the known parameters of the images by name.
+        parameters: Known parameters of the images.
     """
 
     names: list[str]
@@ -65,23 +65,22 @@ class Queries:
 class Neighbours(Evaluation):
     """Find the lenses of an archive that are most similar to an image.
 
-    The results include pictures and parameters.
+    The results include images and parameters of these lenses.
 
-    Images are FITS files, numpy arrays (`.npy`) or other files that a reader opens (`[READER:]PATH`). The archive is a
-    file of embeddings that `lenskit embed` made with the same encoder, or stored images, or lenses of the run's
+    The query images are FITS files, numpy arrays (`.npy`) or any files that a reader opens (`[READER:]PATH`). The
+    archive is a file of embeddings from `lenskit embed` with the same encoder, or stored images, or lenses of the run's
     simulator.
 
     Args:
         archive: File of embeddings, or stored images, `[READER:]PATH`, to search for neighbours; by default lenses of
             the run's simulator.
-        k: Number of neighbours of each image.
-        metric: Distance between features: `cosine` of the angle between them, or `euclidean` after standardisation on
-            the archive.
-        index: Search method: `exact`, or approximate by `pynndescent` or `faiss`, which save time for thousands of
-            images and large archives.
-        parameter: Parameter to show below the pictures; may be given several times. By default the headline
-            parameters.
-        data: Images of a file of embeddings, `[READER:]PATH`, if they are no longer at the path in the file.
+        k: Number of neighbours of each query image.
+        metric: Distance between features: `cosine` distance, or `euclidean` distance of features standardised on the
+            archive.
+        index: Search method: `exact`, or the approximate `pynndescent` or `faiss`, which save time for thousands of
+            query images and large archives.
+        parameter: Parameter to show below the images; may be repeated. By default the headline parameters.
+        data: Images of a file of embeddings, `[READER:]PATH`, if the images are no longer at the path in the file.
         lenses: Number of simulated lenses in the archive.
         seed: Random seed of the simulated lenses and of the approximate search.
         simulator: Simulator of the archive, instead of the run's.
@@ -107,16 +106,16 @@ class Neighbours(Evaluation):
         set: list[str] | None = None,
     ) -> None:
         if archive and (simulator or set):
-            raise UsageError("--archive and --simulator or --set define two archives: give one of them")
+            raise UsageError("--archive and --simulator or --set define two archives: pass only one")
         self.archive, self.k, self.metric, self.index = archive, k, metric, index
         self.parameter, self.data, self.lenses, self.seed = parameter or [], data, lenses, seed
         self.simulator, self.set = simulator, set or []
         self._embedded = bool(archive) and is_embeddings(Path(str(archive)))
         if data and not self._embedded:
-            raise UsageError("--data gives the images of a file of embeddings: add that file with --archive PATH")
+            raise UsageError("--data is for a file of embeddings: add this file with --archive PATH, or omit --data")
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Write the table and the picture, and return the rows of the table.
+        """Write the table and the plot, and return the rows of the table.
 
         There is a row for each neighbour of each image, the nearest first.
         """
@@ -166,7 +165,7 @@ class Neighbours(Evaluation):
             pictures=pictures,
         )
         if len(queries.names) > SHOWN:
-            log.info("the first %d of %d images are shown; table.csv has all", SHOWN, len(queries.names))
+            log.info("the first %d of %d query images are shown; table.csv has all", SHOWN, len(queries.names))
         return neighbours
 
     def _embed(self, run: Run) -> Embeddings:
@@ -185,11 +184,11 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
 
     Args:
         path: `.npy` file of an array (H, W), (C, H, W) or (n, C, H, W), or `[READER:]PATH`. Images larger than the
-            input of the encoder are cropped about their centre.
+            input of the encoder are cropped around the centre.
         encoder: Encoder of the images.
 
     Raises:
-        UsageError: The path has no images, or images that the encoder cannot take.
+        UsageError: The path has no images, or the encoder cannot take the images.
     """
     if path.endswith(".npy") and Path(path).is_file():
         images: Tensor | Dataset = _from_numpy(Path(path), encoder)
@@ -214,7 +213,7 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
 def joined(parts: Sequence[Queries]) -> Queries:
     """Join several sets of query images.
 
-    A parameter that is missing from a set is NaN there.
+    A parameter that is missing in a set is NaN for the images of this set.
 
     Raises:
         LenskitError: A parameter has different units in two sets.
@@ -225,7 +224,7 @@ def joined(parts: Sequence[Queries]) -> Queries:
             if parameters.setdefault(parameter.name, parameter).unit != parameter.unit:
                 raise LenskitError(
                     f"{parameter.name} is in {parameter.unit or 'no unit'} for some images, and in "
-                    f"{parameters[parameter.name].unit or 'no unit'} for others: use one unit for all"
+                    f"{parameters[parameter.name].unit or 'no unit'} for others: use one unit for all images"
                 )
     return Queries(
         [name for part in parts for name in part.names],
@@ -240,7 +239,7 @@ def joined(parts: Sequence[Queries]) -> Queries:
 
 
 def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
-    """Return the images (n, C, H, W) of a `.npy` file, cropped to the encoder."""
+    """Return the images (n, C, H, W) of a `.npy` file, cropped to the encoder's input."""
     try:
         array = np.array(load_array(path))  # a copy, because torch takes no read-only arrays
     except (OSError, EOFError, ValueError) as error:
@@ -261,9 +260,9 @@ def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
 
 
 def shown_parameters(archive: Embeddings, names: Sequence[str]) -> list[Parameter]:
-    """Return the named parameters, by default the headline parameters.
+    """Return the named parameters; by default, the headline parameters.
 
-    If there are no headline parameters, the default is the first `TOLD`.
+    If there are no headline parameters, the default is the first `TOLD` parameters.
     """
     parameters = {parameter.name: parameter for parameter in archive.parameters}
     for name in names:

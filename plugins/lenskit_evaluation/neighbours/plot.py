@@ -1,4 +1,4 @@
-"""Figure of query images and their neighbours."""
+"""Plot of query images and their nearest neighbours."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Row:
 def neighbours_figure(
     rows: Sequence[Row], parameters: Sequence[Parameter], own: Sequence[Parameter], title: str
 ) -> Figure:
-    """Draw a row for each query image.
+    """Plot a row for each query image and its neighbours.
 
-    It shows the image, and its neighbours with distances and parameters.
+    Distances and parameters of the neighbours are below the images.
 
     Args:
         rows: One row or more.
-        parameters: Parameters to show of the neighbours.
-        own: Known parameters of the query images; those that are also in `parameters` are shown.
-        title: Title of the figure.
+        parameters: Parameters of the neighbours to show.
+        own: Known parameters of the query images; the parameters that are also in `parameters` are shown.
+        title: Title of the plot.
     """
     columns = 1 + len(rows[0].neighbours)
     height = PANEL + CAPTION * (2 + len(parameters)) + 0.1
@@ -109,5 +109,5 @@ def _text(parameter: Parameter, value: float) -> str:
 
 
 def _number(distance: float) -> str:
-    """Format a distance, with enough digits to distinguish a small distance from zero."""
+    """Format a distance; enough digits distinguish a small distance from zero."""
     return f"{distance:.3f}" if distance >= 0.01 or distance < 1e-9 else f"{distance:.1e}"

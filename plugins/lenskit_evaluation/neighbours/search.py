@@ -32,9 +32,9 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """Transformation of features to points with Euclidean distances.
+    """Transformation of features to points that are compared by Euclidean distance.
 
-    Euclidean distances between the points have the same order as distances in the metric.
+    The Euclidean distances between the points have the same order as the distances in the metric.
 
     Attributes:
         metric: `cosine` of the features, or `euclidean` of the features standardised on the archive.
@@ -81,9 +81,7 @@ class Space:
     def distance(self, a: Array, b: Array) -> Array:
         """Return the distances (n,) between points (n, d).
 
-        They are 1 - cosine of the angle, or Euclidean distances.
-
-        The distance between equal points is exactly 0.
+        The distance is 1 - cosine of the angle, or the Euclidean distance. For equal points it is exactly 0.
         """
         squared = ((a.astype(np.float64) - b) ** 2).sum(-1)
         return squared / 2 if self.metric == "cosine" else np.sqrt(squared)
@@ -99,13 +97,13 @@ def search(
         queries: (m, d).
         k: Number of neighbours of each query.
         metric: Distance between features; see `Space`.
-        index: `exact`, or approximate by `pynndescent` or `faiss` (HNSW graph). The approximate search first builds an
+        index: `exact`, or the approximate `pynndescent` or `faiss` (HNSW graph). An approximate search first builds an
             index, which saves time only for many queries.
         seed: Random seed of `pynndescent`.
 
     Returns:
-        Row numbers (m, k), the nearest first, and distances (m, k). The distances are always computed from the
-        features, not taken from the index.
+        Row numbers (m, k), nearest first, and distances (m, k). The distances are always computed from the features,
+        not taken from the index.
 
     Raises:
         UsageError: The archive has fewer than k rows, or the package of the index is not installed.

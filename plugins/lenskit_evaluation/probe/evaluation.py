@@ -1,4 +1,4 @@
-"""`lenskit probe`: prediction of parameters from frozen features."""
+"""`lenskit probe`: predict parameters from frozen features."""
 
 from __future__ import annotations
 
@@ -65,35 +65,35 @@ from lenskit_evaluation.statistics import statistics_of_rows
 log = logging.getLogger("lenskit")
 
 SUPERVISED = "supervised"
-"""Name of the method that is trained with the true parameters."""
+"""Name of the training method that uses the true parameters."""
 
 
 class Probe(OnLenses):
-    """R2 of each parameter predicted from frozen features of held-out lenses.
+    """R2 of parameters that are predicted from frozen features of held-out lenses.
 
     A ridge regression, a nearest-neighbour regression and a small network are fitted to labelled lenses and tested on
-    other lenses. The table has R2 and the mean absolute error of every recorded parameter (the balanced accuracy of a
-    class label) with bootstrap intervals. Each probe is fitted several times, to different labelled lenses and with
-    different initial weights of the network; the table shows the mean and the standard deviation.
+    held-out lenses. The table has R2 and the mean absolute error of every recorded parameter (for a class label, the
+    balanced accuracy) with bootstrap intervals. Each probe is fitted several times, to different labelled lenses and
+    with different initial weights of the network. The table shows the mean and the standard deviation of these fits.
 
-    The baselines are an untrained encoder of the same architecture, the principal components of the pixels, and a
-    constant. In two controls the first run's encoder gets the same scenes without the source, or without the lens
-    light. A parameter that can be predicted without the source is given away by the lens light, which follows the mass:
-    this is expected for e1, e2 and the centre. If a headline parameter (theta_E, gamma, the shear) can be predicted
-    without the source, the simulator has a shortcut, and a warning is logged. Headline parameters come first in the
-    table. A supervised run, if given, is an upper limit.
+    The baselines are an untrained encoder with the same architecture, the principal components of the pixels, and a
+    constant. There are two controls: the first run's encoder gets the same scenes without the source, or without the
+    lens light. If a parameter can be predicted without the source, the lens light reveals it, because the lens light
+    follows the mass. This is expected for e1, e2 and the centre. If a headline parameter (theta_E, gamma, the shear)
+    can be predicted without the source, the simulator has a shortcut, and a warning is logged. Headline parameters are
+    first in the table. A supervised run shows an upper limit.
 
-    Further rows are for nearly round lenses (|e| < 0.3) and for lenses of another prior (--shift). Pictures show R2, R2
-    with fewer labels, and the dependence of errors on the arc's signal-to-noise ratio, |e| and magnification.
+    Additional rows are for nearly round lenses (|e| < 0.3) and for lenses with a shifted prior (--shift). Plots show
+    R2, R2 with fewer labels, and errors against the arc's signal-to-noise ratio, |e| and magnification.
 
     Args:
-        lenses: Number of labelled lenses for each probe. Stored images and embeddings may be too few for separate
-            lenses; then each probe uses at most 80 % of the lenses that are not test lenses.
+        lenses: Number of labelled lenses for each fit of a probe. If there are too few stored lenses or embeddings for
+            separate fits, each fit uses at most 80 % of the lenses that are not test lenses.
         seeds: Number of fits of each probe, with different labelled lenses and different initial weights.
         mlp: Whether to fit the small network.
-        curves: Whether to fit the ridge regression with fewer labels, too.
+        curves: Whether to also fit the ridge regression with fewer labels.
         controls: Whether to run the two controls.
-        shift: Prior of other lenses to test the same probes on, `OPTION=VALUE`, such as `theta_E=uniform(0.5, 2.2)`.
+        shift: Shifted prior of additional test lenses, `OPTION=VALUE`, such as `theta_E=uniform(0.5, 2.2)`.
         options: Options of every evaluation on lenses.
     """
 
@@ -114,7 +114,7 @@ class Probe(OnLenses):
         self.seeds, self.mlp, self.curves, self.controls, self.shift = seeds, mlp, curves, controls, shift or []
         if self.shift and self.data:
             raise UsageError(
-                "--shift draws lenses from a simulator, and --data has stored images: leave one of them out"
+                "--shift needs lenses of a simulator, but --data has stored images: omit --shift or --data"
             )
 
     @property
@@ -190,7 +190,7 @@ class Probe(OnLenses):
     ) -> tuple[list[dict[str, Split]], LensSplit | None, dict[str, dict[str, Rows]]]:
         """Return the features of all subjects, in groups with the same lenses.
 
-        All runs with their baselines are one group. Each file of embeddings is a group of its own.
+        All runs and their baselines are one group. Each file of embeddings is a separate group.
 
         Returns:
             Splits by label for each group, the lenses of the runs, and test features by shifted prior and label.
@@ -219,18 +219,18 @@ class Probe(OnLenses):
             self._find_components(group, shifted, encoders[first])
             groups[first] = group
         elif self.shift:
-            raise UsageError("--shift draws lenses from a run's simulator, and embeddings have none: leave it out")
+            raise UsageError("--shift needs the simulator of a run, and embeddings have no simulator: omit --shift")
         else:
             check_same_units(recorded)
-            log.info("the only baseline of embeddings is a constant: other baselines and controls need images")
+            log.info("the only baseline of embeddings is a constant: all other baselines and controls need images")
         for label, subject in subjects.items():
             if isinstance(subject, Embeddings):
                 groups[label] = {label: split_embeddings(subject, self.pool, self.test_lenses, self.seed)}
-        # In the order of the subjects, runs and embeddings mixed.
+        # In the order of the subjects, which may mix runs and embeddings.
         return [groups[label] for label in subjects if label in groups], lenses, shifted
 
     def _shifted(self, run: Run) -> dict[str, LensSplit]:
-        """Return lenses of each shifted prior, by the prior."""
+        """Return simulated lenses by shifted prior."""
         lenses: dict[str, LensSplit] = {}
         for shift in self.shift:
             simulator = simulator_of(run, self.simulator, [*self.set, shift])
@@ -242,7 +242,7 @@ class Probe(OnLenses):
     ) -> None:
         """Replace the pixels by principal components.
 
-        Their number is at most the number of features of the encoder.
+        There are at most as many components as features of the encoder.
         """
         pixels = group[PIXELS]
         components = find_components(pixels.train, encoder.features, self.seed)
@@ -254,8 +254,8 @@ class Probe(OnLenses):
             moved[PIXELS] = in_components(moved[PIXELS], components)
 
     def _control_rows(self, label: str, subject: Subject, lenses: LensSplit, targets: Targets) -> dict[str, Row]:
-        """Return a row for each control, with one probe each."""
-        # One probe is enough: the time of a control is mostly that of making the images again.
+        """Return a row for each control, with a single fit of the ridge regression."""
+        # A single fit is enough: most of the time of a control is spent on simulating the images again.
         rows = {}
         if isinstance(lenses.train, SimulatedLenses):
             lenses = LensSplit(lenses.train.select(range(self.lenses)), lenses.test)
@@ -272,7 +272,7 @@ class Probe(OnLenses):
     def _residuals(self, split: Split, targets: Targets, bench: Bench) -> list[Binned]:
         """Return the errors of the first run's ridge regression in bins."""
         for name, why in covariates(split.test.values)[1].items():
-            log.info("no picture of errors against %s: %s", name, why)
+            log.info("no plot of errors against %s: %s", name, why)
         numbers = [parameter for parameter in targets.parameters if not parameter.classes]
         counted = [p for p in numbers if p.headline] or [p for p in numbers if p.group == "lens"][:4] or numbers[:4]
         predicted = targets.read(bench.predict(RIDGE, split, [split.test.features])[0])
@@ -297,12 +297,12 @@ class Probe(OnLenses):
 
 
 def shortcut_lines(lenses: LensSplit, control: Row | None) -> list[str]:
-    """Return and log a line for each headline parameter predicted without a source.
+    """Return and log a message for each headline parameter predicted without a source.
 
-    The line is a warning unless the simulator states that the correlation exists in nature.
+    The message is a warning unless the simulator states that the correlation exists in nature.
 
     Args:
-        lenses: The lenses; stored images give no lines.
+        lenses: The lenses; there are no messages for stored images.
         control: Row of the control without a source; None without this control.
     """
     if control is None or not isinstance(lenses.test, SimulatedLenses):
@@ -318,13 +318,13 @@ def shortcut_lines(lenses: LensSplit, control: Row | None) -> list[str]:
 
 
 def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:
-    """Return the label of a group's constant; each file of embeddings has its own."""
+    """Return the label of a group's constant; each embeddings file has its own."""
     first = next(iter(group))
     return f"{first}, {CONSTANT}" if isinstance(subjects[first], Embeddings) else CONSTANT
 
 
 def _told_apart(runs: Sequence[Subject]) -> dict[str, Subject]:
-    """Return the subjects by label; supervised runs are marked in their label."""
+    """Return the subjects by label; labels of supervised runs end in `supervised`."""
     named: dict[str, Subject] = {}
     for name, subject in labelled(runs, BASELINES).items():
         if isinstance(subject, Run):

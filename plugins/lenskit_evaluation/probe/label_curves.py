@@ -12,7 +12,7 @@ from lenskit_evaluation.metrics import score
 from lenskit_evaluation.probe.probing import RIDGE, Targets, draw_lenses, predict_draws
 
 MOST_DRAWS = 10
-"""Maximum number of draws of the same size."""
+"""Maximum number of random samples of lenses of the same size."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Point:
         label: Label of the encoder.
         parameter: Name of the parameter.
         labels: Number of labelled lenses.
-        r2: R2 of each draw of lenses.
-        mae: Mean absolute error of each draw, in the parameter's unit.
+        r2: R2 for each random sample of lenses.
+        mae: Mean absolute error for each sample, in the parameter's unit.
     """
 
     label: str
@@ -47,10 +47,10 @@ def label_curve(label: str, split: Split, targets: Targets, most: int, draws: in
         label: Label of the encoder.
         split: Features of the encoder.
         targets: Parameters to predict; class labels are ignored.
-        most: Number of labels of the probes in the table, and maximum of the curve.
-        draws: Number of draws with `most` labels. Smaller sizes have up to `MOST_DRAWS` draws, if these need no common
-            lenses.
-        seed: Random seed of the draws.
+        most: Largest number of labels, the same as for the probes in the table.
+        draws: Number of random samples of `most` lenses. For fewer labels, there are as many samples as possible
+            without common lenses, but at least `draws` and at most `MOST_DRAWS`.
+        seed: Random seed of the samples.
     """
     numbers = Targets(tuple(parameter for parameter in targets.parameters if not parameter.classes))
     if not numbers.parameters:

@@ -1,4 +1,4 @@
-"""Pictures of `lenskit probe`: R2 against labels, and errors in bins."""
+"""Plots of `lenskit probe`: R2 against the number of labels, and errors in bins."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lenskit_evaluation.probe.label_curves import Point, of_parameter
 from lenskit_evaluation.probe.residuals import ELLIPTICITY, ROUND, Binned
 
 LINEAR = (ELLIPTICITY,)
-"""Quantities with a linear axis; the others have a logarithmic one."""
+"""Quantities with a linear axis; all others have a logarithmic axis."""
 
 
 def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Figure:
-    """Draw R2 against the number of labels, with a panel for each parameter.
+    """Plot R2 against the number of labels, with a panel for each parameter.
 
-    Each encoder has a line at the median over the draws of labels, and a band between the quartiles.
+    Each encoder has a line at the median over the random samples of lenses, and a band between the quartiles.
 
     Args:
         points: Points of all curves.
@@ -64,14 +64,14 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
 
 
 def residual_panels(found: Sequence[Binned], parameters: Mapping[str, Parameter], title: str) -> Figure:
-    """Draw the mean absolute error and the bias in bins.
+    """Plot the mean absolute error and the bias in bins.
 
     There is a row of panels for each parameter and a column for each binned quantity.
 
     Args:
         found: The errors in bins.
         parameters: Parameters by name.
-        title: Title of the figure.
+        title: Title of the plot.
     """
     rows = list(dict.fromkeys(each.parameter for each in found))
     columns = list(dict.fromkeys(each.against for each in found))

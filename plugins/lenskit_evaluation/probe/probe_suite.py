@@ -1,4 +1,4 @@
-"""Probes of several encoders with the same draws of the same lenses."""
+"""Probes of several encoders, fitted to the same random samples of lenses."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FEWEST = 20
 
 
 class Bench:
-    """The same draws of lenses for probes of all encoders.
+    """Random samples of labelled lenses that the probes of all encoders are fitted to.
 
     Args:
         targets: Parameters to predict.
-        split: Features of any encoder, which define the lenses and their labels.
-        lenses: Maximum number of labelled lenses in a draw.
-        seeds: Number of draws.
-        seed: Random seed of draws, networks and bootstrap.
+        split: Training and test lenses with labels; the features may be from any encoder.
+        lenses: Maximum number of labelled lenses in a sample.
+        seeds: Number of samples.
+        seed: Random seed of samples, networks and bootstrap.
     """
 
     def __init__(self, targets: Targets, split: Split, lenses: int, seeds: int, seed: int) -> None:
@@ -37,12 +37,12 @@ class Bench:
         count = len(np.unique(split.train.lens))
         if seeds > 1 and self.labels * seeds > count:
             log.info(
-                "%d draws of %d of %d labelled lenses have many in common, so their standard deviation is too small",
+                "%d samples of %d of the %d labelled lenses overlap, so the standard deviation over them is too small",
                 seeds, self.labels, count,
             )  # fmt: skip
 
     def predict(self, probe: str, split: Split, features: Sequence[Array]) -> list[Array]:
-        """Return the predictions (draws, n, columns) for each set of features."""
+        """Return the predictions (samples, n, columns) for each set of features."""
         return predict_draws(probe, split.train, self.draws, self.targets, features, self.seed)
 
     def row(self, label: str, probe: str, split: Split) -> Row:
@@ -53,12 +53,12 @@ class Bench:
     def elsewhere(
         self, group: Mapping[str, Split], shifted: Mapping[str, Mapping[str, Rows]], constant: str
     ) -> list[Row]:
-        """Return rows of ridge regressions on nearly round lenses and shifted priors.
+        """Return rows of ridge regressions for nearly round lenses and shifted priors.
 
         Args:
             group: Splits by the label of the encoder.
-            shifted: Test features by shifted prior and label.
-            constant: Label of the constant.
+            shifted: Test features by the shifted prior and the label of the encoder.
+            constant: Label of the row of the constant.
         """
         nearly = is_round(self.test)
         apart = nearly is not None and FEWEST <= nearly.sum() < len(nearly)

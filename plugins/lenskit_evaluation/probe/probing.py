@@ -1,4 +1,4 @@
-"""Probes fitted to several draws of labelled lenses, and their scores."""
+"""Probes fitted to several random samples of labelled lenses, and their scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RIDGE, NEIGHBORS, NETWORK, NONE = "ridge", "kNN", "MLP", "-"
 PROBES = (RIDGE, NEIGHBORS, NETWORK)
 
 SPARED = 0.8
-"""Maximum share of the labelled lenses in a draw, if draws have lenses in common; larger draws would hardly differ."""
+"""Maximum share of the labelled lenses in a random sample, if samples overlap; larger samples would hardly differ."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Row:
         label: Label of the encoder or the control.
         probe: `ridge`, `kNN`, `MLP`, or `-` for a constant.
         scores: Scores by parameter.
-        labels: Number of labelled lenses in each draw.
-        draws: Number of draws; a probe is fitted to each.
-        judged: Description of the test lenses if they are not those of the split: a subset, or a shifted prior.
+        labels: Number of labelled lenses in each random sample.
+        draws: Number of random samples; a probe is fitted to each.
+        judged: Description of the test lenses if they are a subset or have a shifted prior; empty for all test lenses.
         features: Number of features; 0 for a constant.
     """
 
@@ -50,11 +50,11 @@ class Row:
 class Targets:
     """Parameters to predict, encoded as columns of numbers.
 
-    A number has one column. A class label has one column per class (one-hot encoding). The predicted class is the one
-    with the largest column.
+    A continuous parameter has one column. A class label has one column per class (one-hot encoding). The column with
+    the largest value defines the predicted class.
 
     Attributes:
-        parameters: The parameters, numbers before class labels.
+        parameters: The parameters, continuous parameters before class labels.
     """
 
     parameters: tuple[Parameter, ...]
@@ -79,7 +79,7 @@ class Targets:
     def read(self, prediction: Array) -> dict[str, Array]:
         """Decode columns (..., columns) into values (...) by parameter.
 
-        The value of a class label is the number of the class.
+        The value of a class label is the number of the predicted class.
         """
         values, start = {}, 0
         for parameter in self.parameters:
@@ -94,7 +94,7 @@ class Targets:
 
 
 def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
-    """Return the parameters that can be probed, and remarks on incomplete labels.
+    """Return the parameters that can be probed, and notes on incomplete labels.
 
     Args:
         split: The lenses.
@@ -113,8 +113,8 @@ def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
         missing = len(train) + len(test) - sum(counts)
         if counts[0] < 2 or counts[1] < 1:
             notes.append(
-                f"{parameter.name} is left out: it is known for {counts[0]} of {len(train)} images to fit to and for "
-                f"{counts[1]} of {len(test)} to judge on"
+                f"{parameter.name} is left out: it is known for {counts[0]} of {len(train)} training images and "
+                f"{counts[1]} of {len(test)} test images, but a probe needs at least 2 and 1"
             )
             continue
         kept.append(parameter)
@@ -123,29 +123,29 @@ def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
                 f"{parameter.name} is not known for {missing} of {len(train) + len(test)} images, which are left out"
             )
         if np.nanmin(test) == np.nanmax(test):
-            notes.append(f"{parameter.name} is {np.nanmin(test):g} for all lenses judged on: it has no R2")
+            notes.append(f"{parameter.name} is {np.nanmin(test):g} for all test lenses: it has no R2")
     if not kept:
         raise LenskitError(f"{where} has no labels to probe: {'; '.join(notes)}")
     return Targets(tuple(kept)), notes
 
 
 def draw_lenses(rows: Rows, size: int, count: int, seed: int) -> list[NDArray[np.intp]]:
-    """Draw sets of labelled lenses, with one image of each lens.
+    """Choose random samples of labelled lenses, with one image of each lens.
 
-    The draws have no lens in common if there are enough lenses. Otherwise each draw is a random part of all, at most
-    the share `SPARED`.
+    The samples have no lens in common if there are enough lenses. Otherwise each sample is a random part of all lenses,
+    at most the share `SPARED`.
 
     Args:
         rows: All labelled lenses.
-        size: Maximum number of lenses in a draw.
-        count: Number of draws.
+        size: Maximum number of lenses in a sample.
+        count: Number of samples.
         seed: Random seed.
 
     Returns:
-        Row numbers of each draw, ascending.
+        Row numbers of each sample, ascending.
 
     Raises:
-        LenskitError: A draw would have fewer than two lenses.
+        LenskitError: A sample would have fewer than two lenses.
     """
     rng = np.random.default_rng(seed)
     first = np.unique(rows.lens, return_index=True)[1]
@@ -166,19 +166,19 @@ def predict_draws(
     features: Sequence[Array],
     seed: int,
 ) -> list[Array]:
-    """Fit a probe to each draw, and predict for several sets of images.
+    """Fit a probe to each random sample of lenses, and predict for several image sets.
 
     Args:
-        probe: One of `PROBES`, or `-` to predict the mean of the draw.
+        probe: One of `PROBES`, or `-` to predict the mean label of the sample.
         train: Labelled lenses.
-        draws: Row numbers of each draw.
+        draws: Row numbers of each sample.
         targets: Parameters to predict.
         features: Features (n, d) of each set of images.
-        seed: Random seed of the networks; draw number i uses seed + i.
+        seed: Random seed of the networks; sample number i uses seed + i.
 
     Returns:
-        Predictions (draws, n, columns) for each set. They are NaN if a column is known for fewer than two lenses of
-        the draw.
+        Predictions (samples, n, columns) for each set of images. A column is NaN if it is known for fewer than two
+        lenses of the sample.
     """
     labels = targets.labels(train)
     predictions = [np.full((len(draws), len(x), labels.shape[1]), np.nan) for x in features]
@@ -209,7 +209,7 @@ def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[st
     Args:
         targets: Predicted parameters.
         test: Test images.
-        prediction: (draws, n, columns), from `predict_draws`.
+        prediction: (samples, n, columns), from `predict_draws`.
         seed: Random seed of the bootstrap.
     """
     predicted = targets.read(prediction)
@@ -217,7 +217,7 @@ def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[st
     for parameter in targets.parameters:
         truth, values = known_values(test.values[parameter.name], parameter), predicted[parameter.name]
         if not np.isfinite(values).all():
-            nothing, note = Estimate(np.nan), "known for fewer than two lenses of a draw"
+            nothing, note = Estimate(np.nan), "known for fewer than two lenses of a random sample"
             n = int(np.isfinite(truth).sum())
             scores[parameter.name] = (
                 BalancedAccuracy(n, len(truth) - n, nothing, np.nan, note=note)
@@ -232,7 +232,10 @@ def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[st
 
 
 def main_figure(scores: Mapping[str, Score | BalancedAccuracy], name: str) -> Estimate:
-    """Return R2 of a number, balanced accuracy of a class label, or else NaN."""
+    """Return R2 of a continuous parameter, or balanced accuracy of a class label.
+
+    The result is NaN if there is no score.
+    """
     result = scores.get(name)
     if result is None:
         return Estimate(np.nan)

@@ -1,4 +1,4 @@
-"""Results of `lenskit probe` and their files: tables, figures and pictures."""
+"""Results of `lenskit probe`, and files of results: tables, metrics and plots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lenskit_evaluation.statistics import Statistics
 FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
 
 PANELS = 4
-"""Maximum number of parameters in the pictures of curves and errors."""
+"""Maximum number of parameters in the plots of curves and errors."""
 
 TINY = 1e-6
 """Smaller errors, such as those of an axion mass in eV, are printed with a power of ten."""
@@ -36,14 +36,14 @@ class Findings:
     """Results of `lenskit probe`.
 
     Attributes:
-        rows: Rows of the table, for each encoder and probe, and each baseline and control.
+        rows: Rows of the table, for each probe of each encoder, baseline and control.
         parameters: Probed parameters, headline parameters first.
-        curves: R2 with fewer labels.
-        residuals: Errors of the first run's ridge regression in bins of properties of the image.
+        curves: Scores against the number of labels.
+        residuals: Errors of the first run's ridge regression, in bins of image properties.
         statistics: Statistics of the features of the test lenses by encoder.
         main: Label of the first run or embeddings.
         subjects: Labels of all runs and embeddings, in the order of the command.
-        given_away: Lines about headline parameters that are predicted from images without a source.
+        given_away: Messages about headline parameters that can be predicted from images without a source.
     """
 
     rows: list[Row]
@@ -57,12 +57,12 @@ class Findings:
 
     @property
     def shown(self) -> list[Parameter]:
-        """Parameters of the group `lens`, or all parameters without that group."""
+        """Parameters of the group `lens`; all parameters if there is no such group."""
         return [parameter for parameter in self.parameters if parameter.group == "lens"] or self.parameters
 
     @property
     def headline(self) -> list[Parameter]:
-        """Headline parameters that are numbers, or else the first `PANELS` numbers."""
+        """Continuous headline parameters, or else the first few continuous parameters."""
         numbers = [parameter for parameter in self.shown if not parameter.classes]
         return [parameter for parameter in numbers if parameter.headline] or numbers[:PANELS]
 
@@ -81,7 +81,7 @@ def write_report(
     Args:
         findings: The results.
         folders: Folders to write into.
-        files: Further files of each folder.
+        files: Additional files of each folder.
         settings: Settings to record with the results.
         subjects: Runs and embeddings by label.
         origin: Description of the source of the lenses.
@@ -144,7 +144,7 @@ def _pictures(findings: Findings) -> dict[str, Figure]:
     for judged in dict.fromkeys(row.judged for row in findings.rows if row.judged):
         rows = [row for row in findings.rows if row.judged == judged]
         panels[f"{RIDGE}, judged on {judged}"] = _estimates(rows, symbols)
-    # R2 of labels that are all equal is NaN and not drawn. A picture of NaN only is not made.
+    # R2 of labels that are all equal is NaN and is not plotted. If all R2 are NaN, there is no plot.
     pictures = {}
     if any(np.isfinite(e.value) for rows in panels.values() for row in rows.values() for e in row.values()):
         pictures["r2"] = r2_panels(panels, symbols)
@@ -168,7 +168,7 @@ def _mae(scores: Mapping[str, Any], name: str) -> Estimate:
 
 
 def _wide(row: Row, columns: Mapping[str, str], figure: Any) -> dict[str, str]:
-    """Return a row of the printed table, with a figure of each parameter."""
+    """Return a row of the printed table, with a metric of each parameter."""
     cells = {"encoder": row.label, "probe": row.probe}
     for name, column in columns.items():
         cells[column] = _text(figure(row.scores, name), has_unit=figure is _mae)
@@ -187,7 +187,7 @@ def _elsewhere(findings: Findings) -> list[dict[str, str]]:
 
 
 def _unjudged(findings: Findings) -> list[dict[str, str]]:
-    """Return rows with the reason why a parameter has no figure, by the first probe."""
+    """Return rows with the reason why a parameter has no metric, from the first probe."""
     why: dict[str, str] = {}
     for row in findings.rows:
         for name, score in row.scores.items():
@@ -206,7 +206,7 @@ def _text(estimate: Estimate, has_unit: bool = False) -> str:
 
 
 def _long(findings: Findings) -> list[dict[str, Any]]:
-    """Return machine-readable rows with all figures, one for each parameter."""
+    """Return machine-readable rows with all metrics, one row for each parameter."""
     lines = []
     for row in findings.rows:
         for parameter in findings.parameters:

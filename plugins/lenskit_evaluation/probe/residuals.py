@@ -14,25 +14,25 @@ BINS = 6
 """Number of bins, with equal numbers of lenses."""
 
 ROUND = 0.3
-"""Limit of the ellipticity of nearly round lenses; real lenses are rarely above it."""
+"""Largest ellipticity of nearly round lenses; few real lenses have a larger one."""
 
 ELLIPTICITY, MAGNIFICATION, SIGNAL = "|e|", "magnification", "arc S/N"
 
 
 @dataclass(frozen=True)
 class Binned:
-    """Errors of a parameter in bins of another quantity.
+    """Errors of a parameter in bins of a second quantity.
 
     Attributes:
         parameter: Name of the parameter.
         against: Name of the binned quantity.
         low: Lower edge of each bin.
-        high: Upper edge.
+        high: Upper edge of each bin.
         n: Number of lenses in each bin.
-        mae: Mean absolute error, in the parameter's unit.
-        mae_error: Half of its 95 % interval, from the scatter within the bin.
-        bias: Mean of prediction - truth.
-        bias_error: Half of its 95 % interval.
+        mae: Mean absolute error in each bin, in the parameter's unit.
+        mae_error: Half of the 95 % interval of `mae`, from the scatter within the bin.
+        bias: Mean of prediction - truth in each bin.
+        bias_error: Half of the 95 % interval of `bias`.
     """
 
     parameter: str
@@ -47,18 +47,18 @@ class Binned:
 
 
 def covariates(values: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
-    """Compute the quantities that errors may depend on from recorded parameters.
+    """Compute quantities that errors may depend on, from recorded parameters.
 
     The quantities are the ellipticity |(e1, e2)|, the magnification of the source, and the signal-to-noise ratio of the
-    brightest pixel of the arc. White noise is recorded relative to the maximum of the image. This maximum is taken as
-    the maximum of the arc or of the lens light, whichever is brighter; if both overlap, the true maximum is their sum,
-    which is at most twice as large.
+    brightest pixel of the arc. White noise is recorded relative to the maximum of the image. This maximum is
+    approximated by the maximum of the arc or of the lens light, whichever is brighter. Where arc and lens light
+    overlap, the true maximum may be up to twice as large.
 
     Args:
         values: Values (n,) of the recorded parameters by name.
 
     Returns:
-        Values (n,) by name, and the reason for each missing quantity by name.
+        Values (n,) by the name of the quantity, and the reason for each missing quantity by name.
     """
     computed, missing = {}, {}
     needs = {
@@ -87,7 +87,7 @@ def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str]
 
     Args:
         test: Test lenses.
-        predicted: Predictions (draws, n) by parameter.
+        predicted: Predictions (samples, n) by parameter.
         parameters: Names of the parameters.
         bins: Number of bins, with equal numbers of lenses.
     """
@@ -99,7 +99,7 @@ def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str]
             if usable.sum() < 2 * bins or np.ptp(value[usable]) == 0:
                 continue
             groups = np.array_split(np.flatnonzero(usable)[np.argsort(value[usable], kind="stable")], bins)
-            # One error per lens, the mean over the fits, because errors of a lens in several fits are correlated.
+            # One error per lens (the mean over the fits), because errors of a lens in several fits are correlated.
             absolute, signed = np.abs(error).mean(0), error.mean(0)
             results.append(
                 Binned(
@@ -121,5 +121,5 @@ def is_round(rows: Rows) -> NDArray[np.bool_] | None:
 
 
 def _mean(values: Array) -> tuple[float, float]:
-    """Return the mean and half of its 95 % interval."""
+    """Return the mean and half of the 95 % interval of the mean."""
     return float(values.mean()), float(1.96 * values.std(ddof=1) / len(values) ** 0.5)

@@ -22,18 +22,18 @@ ABOUT = "fitted.json"
 
 PARTS = ("linear", "intervals", "outliers")
 FILES = (*(f"{name}.npz" for name in PARTS), ABOUT)
-"""The files of a fitted probe."""
+"""Names of the files of a fitted probe."""
 
 
 @dataclass(frozen=True)
 class FittedProbe:
-    """A linear probe with confidence intervals and an outlier detector.
+    """Linear probe with confidence intervals and an outlier detector.
 
     Attributes:
         linear: Linear map from features to parameters.
         intervals: Intervals from the residuals of held-out lenses.
-        outliers: Detector of images that are far from the lenses of the fit.
-        about: Record of the fit: `data`, `lenses` and `seed`; empty for probes without this record.
+        outliers: Detector of images that differ from the lenses of the fit.
+        about: Record of the fit: `data`, `lenses` and `seed`; empty if the file lacks this record.
     """
 
     linear: LinearProbe
@@ -68,7 +68,7 @@ class FittedProbe:
         """Return half the width of the confidence interval by parameter.
 
         Args:
-            level: Probability that an interval contains the true value of a simulated lens.
+            level: Probability that an interval contains the true value, for lenses like the held-out lenses.
         """
         return dict(zip(self.linear.names, np.asarray(self.intervals.half_width(level)).tolist(), strict=True))
 
@@ -88,7 +88,7 @@ class FittedProbe:
 
         Args:
             folder: The folder.
-            title: Name of the run for messages, by default its path.
+            title: Name of the run for messages; by default, the path of the run.
 
         Raises:
             LenskitError: The folder has no complete probe.

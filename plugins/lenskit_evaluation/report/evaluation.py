@@ -32,15 +32,15 @@ from lenskit_evaluation.report.page import Chapter, page
 log = logging.getLogger("lenskit")
 
 FIRST = ("probe", "invariance", "transfer", "finetune", "umap", "anomaly")
-"""Order of the evaluations on the page; other evaluations follow in alphabetical order."""
+"""Order of the evaluations on the page; all other evaluations follow in alphabetical order."""
 
 
 WHO = ("runs", "subjects")
-"""Settings of earlier versions that name the runs, not the options of the evaluation."""
+"""Settings in results of earlier versions that list the runs; they are not options of the evaluation."""
 
 
 class Outcome(Record):
-    """Fields of a `results.json` that the page shows."""
+    """Fields of a `results.json` that the report reads."""
 
     id: str | None = None
     evaluation: str | None = None
@@ -55,7 +55,7 @@ class Outcome(Record):
 
 FORMER_PAGE = re.compile(r"<!doctype html>.*<style>\n:root \{ color-scheme: light; \}\nbody .*<h1>", re.DOTALL)
 FORMER_TABLE = re.compile(r"# [^\n]*\n\n\| run \| state \| recipe \| method \| pairs \| backbone \|")
-"""Beginnings of pages and tables of earlier versions, which had no stamp of lenskit."""
+"""Beginnings of pages and tables of earlier versions, which contain no stamp of lenskit."""
 
 
 @dataclass
@@ -80,19 +80,19 @@ class Finding:
     def way(self) -> str:
         """Digest of the settings and the data.
 
-        Only figures with the same digest can be compared.
+        Only metrics with the same digest can be compared.
         """
         origin = self.results.get("origin")
-        # The same data can be spelled in several ways in the settings, but not in the origin.
+        # The settings may spell the same data in several ways, but the origin does not.
         left_out = {*WHO, *(("data", "inputs") if origin else ())}
         settings = {key: value for key, value in (self.results.get("settings") or {}).items() if key not in left_out}
         return digest(settings, origin)
 
     def figures(self, run: Run) -> Mapping[str, Any]:
-        """Return the summary figures of a run.
+        """Return the summary metrics of a run.
 
-        An outcome lists its runs by their identities, or by their names if an earlier version wrote it. The name
-        decides only if several runs with the same identity have different figures.
+        An outcome lists its runs by identity. In outcomes of earlier versions, runs are listed by name. If several runs
+        with the same identity have different metrics, the name of the run decides.
         """
         summary = self.results.get("summary") or {}
         subjects, settings = self.results.get("subjects"), self.results.get("settings") or {}
@@ -104,7 +104,7 @@ class Finding:
             labels = [label for label in labels if label == run.name]
             if not labels:
                 results = self.folder / "results.json"
-                log.info("%s does not show which figures belong to %s: evaluate again", results, run.title)
+                log.info("%s does not record which metrics belong to %s: evaluate again", results, run.title)
         return summary[labels[0]] if labels else {}
 
 
@@ -113,9 +113,9 @@ class Report(Evaluation):
 
     There is one self-contained HTML page, and one table in Markdown.
 
-    The page shows the differences between the configurations, the training curves, and the table and the pictures of
-    each evaluation of the runs. `lenskit report` shows the evaluations that exist, also those of plugins, and starts
-    none. The table has a row for each run with the summary figures of these evaluations.
+    The page shows the differences between the configurations, the training curves, and the table and the plots of each
+    evaluation of the runs. `lenskit report` shows existing evaluations, including those of plugins, and runs no new
+    evaluation. The table has a row for each run with the summary metrics of these evaluations.
 
     Args:
         output: Page to write, or folder for `report.html`; the table gets the same name with the ending `.md`.
@@ -140,7 +140,7 @@ class Report(Evaluation):
         table = self.output.with_suffix(".md")
         check_output(self.output, ours=lambda path: is_stamped(path) or _is_former(path, FORMER_PAGE))
         if os.path.lexists(table) and not (is_stamped(table) or _is_former(table, FORMER_TABLE)):
-            raise UsageError(f"{table} exists already, and the table would overwrite it: choose another --output")
+            raise UsageError(f"{table} exists, and the table would overwrite it: choose a different --output")
         findings = _findings(named)
         rows = _overview(named, findings)
         for label, first in _copies(named).items():
@@ -167,7 +167,7 @@ def _is_former(path: Path, beginning: re.Pattern[str]) -> bool:
 def _findings(runs: Mapping[str, Run]) -> list[Finding]:
     """Return the outcomes of all evaluations of the runs.
 
-    An outcome that several runs contain is listed once.
+    An outcome that is stored in several runs is listed once.
     """
     unique: dict[tuple[str, str], Finding] = {}
     for label, run in runs.items():
@@ -180,7 +180,7 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
             try:
                 checked(results, str(file), Outcome)
             except LenskitError as error:
-                # A plugin's evaluation may use the names of these fields for something else.
+                # A plugin's evaluation may use the same field names for something else.
                 log.warning("%s: the report leaves it out", error)
                 continue
             first, *inner = file.parent.relative_to(_evaluations(run)).parts or [""]
@@ -222,7 +222,7 @@ def _copies(runs: Mapping[str, Run]) -> dict[str, str]:
 
 
 def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Return a row for each run: configuration, progress and summary figures."""
+    """Return a row for each run: configuration, progress and summary metrics."""
     rows = []
     for (label, run), state in zip(runs.items(), compare_runs([r.path for r in runs.values()]).runs, strict=True):
         row: dict[str, Any] = {
@@ -246,7 +246,7 @@ def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict
 
 
 def _figures_first(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Move figures before names of components.
+    """Move the columns of metrics before the columns of names.
 
     A terminal shows only the first columns of a wide table.
     """
@@ -286,9 +286,9 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
 
 
 def _pictures(finding: Finding) -> list[Path]:
-    """Return the pictures that an outcome lists.
+    """Return the paths of the plots that an outcome lists.
 
-    If it has no list, return all PNG files in its folder.
+    If the outcome has no list, return all PNG files in its folder.
     """
     named = finding.results.get("pictures")
     if named is None:
@@ -298,7 +298,7 @@ def _pictures(finding: Finding) -> list[Path]:
 
 
 def _chapter(finding: Finding) -> Chapter:
-    """Return the chapter of an outcome, with the table and the pictures of its folder."""
+    """Return the chapter of an outcome, with its table and its plots."""
     table, about = finding.results.get("table"), finding.results.get("title")
     settings = finding.results.get("settings")
     return Chapter(

@@ -1,4 +1,4 @@
-"""Self-contained HTML page of tables and pictures, without scripts."""
+"""Self-contained HTML page of tables and plots, without scripts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Chapter:
     Attributes:
         title: Heading.
         tables: Rows of each table.
-        pictures: Name and PNG data of each picture, shown below the tables.
+        pictures: Name and PNG data of each plot, shown below the tables.
         text: Sentence above the tables.
-        folded: Texts that the reader can unfold, by their title.
+        folded: Texts that the reader can unfold, by title.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Chapter:
 
 
 def page(title: str, chapters: Sequence[Chapter]) -> str:
-    """Return the HTML of the page; all texts are escaped, so none can act as HTML."""
+    """Return the HTML of the page; all texts are escaped, so no text can act as HTML."""
     text = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     template = Template(text, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
     return template.render(title=title, chapters=chapters, stamp=stamp(), cells=_cells, base64=b64encode)

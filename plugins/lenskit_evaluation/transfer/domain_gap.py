@@ -1,9 +1,9 @@
 """Domain gap between images and the training images of a probe, in feature space.
 
-A probe is only reliable for images that resemble its training images. The features of both are compared in two ways.
-The distance of each image from the training images is compared with the distances of held-out images of the same
-distribution. And the set of all images is compared with the set of held-out images, because images may differ as a set
-although the distance of each image is usual.
+A probe is only reliable for images that resemble its training images. Features of images and training images are
+compared in two ways. First, the distance of each image from the training images is compared with the distances of
+held-out images, which have the same distribution as the training images. Second, the set of all images is compared with
+the set of held-out images, because images may differ as a set although the distance of each image is usual.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lenskit_evaluation.outliers import fit_outlier_detector
 Array = NDArray[np.float64]
 
 NEIGHBORS = 10
-"""Number of nearest neighbours in the mean distance."""
+"""Number of nearest training images in the mean distance."""
 
 FOLDS = 5
 """Folds of the cross-validation of the classifier."""
@@ -49,8 +49,8 @@ class Distance:
     def percentile(self) -> Array:
         """Percentage (n,) of the usual distances below each image's distance.
 
-        It is uniform between 0 and 100 for images of the same distribution, and 100 for an image farther away than all
-        held-out images. Equal distances count half.
+        For images with the same distribution, it is uniform between 0 and 100. For an image farther away than all
+        held-out images, it is 100. Equal distances count half.
         """
         ordered = np.sort(self.usual)
         lower, upper = (np.searchsorted(ordered, self.images, side=side) for side in ("left", "right"))
@@ -64,11 +64,12 @@ class Gap:
     Attributes:
         mahalanobis: Mahalanobis distance from the mean of the training images, with a shrunk covariance.
         neighbors: Mean distance from the nearest training images, in features of unit variance. Unlike the Mahalanobis
-            distance it is large for images in a gap between clusters of training images.
-        auc: Out-of-sample area under the ROC curve of a linear classifier between the images and held-out simulated
-            images: 0.5 for equal distributions, 1 for a perfect separation. The interval is over the images.
-        energy: Energy distance divided by twice the mean distance between images of both sets. It is between 0 (equal
-            distributions) and 1 (Szekely & Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018).
+            distance, it is large for images in a gap between clusters of training images.
+        auc: Cross-validated area under the ROC curve of a linear classifier between the images and held-out images: 0.5
+            for equal distributions, 1 for a perfect separation. The interval is a bootstrap over the images.
+        energy: Energy distance between images and held-out images, divided by twice the mean distance between an image
+            and a held-out image. It is between 0 (equal distributions) and 1 (Szekely & Rizzo 2013,
+            https://doi.org/10.1016/j.jspi.2013.03.018).
         p: Share of random permutations of all images with an energy distance at least as large.
     """
 
@@ -84,7 +85,7 @@ def find_gap(fitted: ArrayLike, held_out: ArrayLike, images: ArrayLike, seed: in
 
     Args:
         fitted: Features (k, d) of the training images of the probe.
-        held_out: Features (m, d) of held-out images of the same distribution.
+        held_out: Features (m, d) of held-out images with the same distribution as the training images.
         images: Features (n, d) of the images to compare.
         seed: Random seed of the folds, the permutations and the bootstrap.
 
@@ -93,7 +94,7 @@ def find_gap(fitted: ArrayLike, held_out: ArrayLike, images: ArrayLike, seed: in
     """
     x, usual, these = (np.asarray(each, np.float64) for each in (fitted, held_out, images))
     if not np.isfinite(these).all():
-        raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+        raise LenskitError("some features are not finite: the encoder is broken, or some pixels are not finite")
     detector = fit_outlier_detector(x, usual)
     mean, scale = x.mean(0), x.std(0)
     scale[scale <= 1e-7 * np.abs(mean)] = 1
@@ -109,9 +110,9 @@ def find_gap(fitted: ArrayLike, held_out: ArrayLike, images: ArrayLike, seed: in
 
 
 def told_apart(images: Array, others: Array, seed: int = 0) -> Estimate:
-    """Return the cross-validated AUC of a linear classifier between two sets.
+    """Return the cross-validated AUC of a linear classifier between two image sets.
 
-    The classifier of a fold is trained on the other folds, and an image is only compared with images of its own fold.
+    The classifier of a fold is trained on the other folds, and an image is only compared with images in the same fold.
 
     Args:
         images: Features (n, d), of about unit variance.
@@ -139,7 +140,7 @@ def told_apart(images: Array, others: Array, seed: int = 0) -> Estimate:
         ordered = np.sort(scores[~is_image[judge]])
         lower, upper = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
         place[judge] = (lower + upper) / 2 / len(ordered)
-    # The area is the mean, over the images, of the share of others with a lower score.
+    # The area is the mean, over `images`, of the share of `others` with a lower score.
     areas = place[is_image]
     drawn = [areas @ counts / len(areas) for counts in resample(np.arange(len(areas)), 1000, seed)]
     return estimate(areas.mean(), np.concatenate(drawn))

@@ -1,4 +1,4 @@
-"""`lenskit transfer`: probes of simulated lenses tested on real images."""
+"""`lenskit transfer`: test probes that were fitted to simulations on real images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LEVELS = (0.5, 0.68, 0.95)
 """Probabilities of the intervals whose coverage is measured."""
 
 DRAWN = 0.68
-"""Probability of the intervals in pictures and in the table of predictions."""
+"""Probability of the intervals in plots and in the table of predictions."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Finding:
     Attributes:
         score: Score on the images.
         simulated: Score on held-out simulated lenses; None for a constant.
-        coverage: Share of the labels inside the confidence interval, by the probability of the interval, with Wilson's
-            95 % interval.
+        coverage: Share of the labels inside the confidence intervals, by the probability of these intervals, with
+            Wilson's 95 % interval of the share.
         prediction: Predictions (n,) for the images.
-        half_width: Half the width of the confidence interval, by its probability.
+        half_width: Half the width of a confidence interval, by the probability of the interval.
     """
 
     score: Score
@@ -86,21 +86,21 @@ class Transferred:
 
 
 class Transfer(Evaluation):
-    """Errors on real images of probes that were fitted to simulated lenses.
+    """Test probes that were fitted to simulated lenses on real images.
 
     A ridge regression is fitted to the features of simulated lenses. It predicts the labels of stored images, for
     example of real lenses, without any adaptation to these images. The baselines are an untrained encoder and the best
-    constant, which is the median of the labels themselves. Confidence intervals come from the residuals of held-out
+    constant, which is the median of the true labels. Confidence intervals are computed from the residuals of held-out
     simulated lenses. The results include the share of labels inside these intervals, and the domain gap between the
     images and simulated lenses in the features of each encoder.
 
     Args:
         data: Stored images with labels, `[READER:]PATH`.
         labels: Label to predict; by default all labels that the simulator records in the same unit.
-        lenses: Number of simulated lenses to fit to.
+        lenses: Number of simulated lenses to fit the regression to.
         test_lenses: Number of held-out simulated lenses, for intervals and distances.
         seed: Random seed of the lenses, the untrained encoder, the folds and the bootstrap.
-        simulator: Simulator of the lenses to fit to, instead of the first run's.
+        simulator: Simulator of the lenses for the fit, instead of the first run's.
         set: Option of the simulator to change, `OPTION=VALUE`.
     """
 
@@ -241,19 +241,19 @@ class Transfer(Evaluation):
 
 
 def _title(parameter: Parameter, label: str, named: Mapping[str, Run]) -> str:
-    """Return the name of the picture of a run's predictions of a parameter."""
+    """Return the name of the plot of a run's predictions of a parameter."""
     return parameter.name if len(named) == 1 else f"{parameter.name}-{label.replace('/', '-')}"
 
 
 def _calibration(parameter: Parameter) -> str:
-    """Return the name of the picture of the coverage of a parameter's intervals."""
+    """Return the name of the plot of the coverage of a parameter's intervals."""
     return f"calibration-{parameter.name}"
 
 
 def share_within(error: Array, half_width: float) -> Estimate:
-    """Return the share of absolute errors (n,) up to a half-width, NaN without errors.
+    """Return the share of absolute errors (n,) of at most `half_width`; NaN for n = 0.
 
-    The 95 % interval is Wilson's (https://doi.org/10.1080/01621459.1927.10502953).
+    The 95 % interval of the share is Wilson's (https://doi.org/10.1080/01621459.1927.10502953).
     """
     from scipy.stats import binomtest
 

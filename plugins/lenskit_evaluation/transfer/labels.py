@@ -1,4 +1,4 @@
-"""Choice of the labels that images and simulated lenses have in common."""
+"""Choice of labels that images and simulated lenses have in common."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def common(
         data: Name of the images, for messages.
         known: Labels of the images.
         simulated: Parameters of simulated lenses.
-        wanted: Names of the labels that the user chose; by default all. Without a choice, labels in another unit are
-            left out with a warning.
+        wanted: Names of the labels that the user chose; by default all. Without a choice, labels in a different unit
+            are left out with a warning.
 
     Raises:
-        UsageError: There is no common parameter, or a chosen label is missing or in another unit.
+        UsageError: There is no common parameter, or a chosen label is missing or in a different unit.
     """
     labels = {parameter.name: parameter for parameter in known}
     possible = {parameter.name: parameter for parameter in simulated if parameter.continuous}
@@ -49,7 +49,7 @@ def common(
     if foreign and (wanted or len(foreign) == len(shared)):
         raise UsageError(f"{'; '.join(foreign.values())}: labels must have the unit of the simulator")
     for why in foreign.values():
-        log.warning("%s: it is left out; choose labels with --labels NAME", why)
+        log.warning("%s: this label is left out; choose labels with --labels NAME", why)
     return [parameter for parameter in shared if parameter.name not in foreign]
 
 
@@ -60,7 +60,7 @@ def _unit(parameter: Parameter) -> str:
 def of_known_values(data: str, dataset: Dataset, parameters: Sequence[Parameter]) -> list[Parameter]:
     """Return the parameters that have a value for at least one image.
 
-    Other parameters, and parameters with only one distinct value, are logged.
+    A warning is logged for parameters without a value, and for parameters with the same value for all images.
 
     Args:
         data: Name of the images, for messages.

@@ -1,4 +1,4 @@
-"""Pictures of `lenskit transfer`: coverage of intervals, and distances of images."""
+"""Plots of `lenskit transfer`: coverage of intervals, and distances of images."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BINS = 40
 
 
 def coverage_curves(found: Mapping[str, Mapping[float, Estimate]], symbol: str, count: int) -> Figure:
-    """Draw the share of labels inside intervals against the stated probability.
+    """Plot the share of labels inside intervals against the intervals' probability.
 
     Args:
-        found: Share by the label of the encoder and the probability of the interval.
+        found: Share of labels by the label of the encoder and the probability of the interval.
         symbol: Symbol of the parameter, for the title.
         count: Number of labels.
     """
@@ -43,9 +43,9 @@ def coverage_curves(found: Mapping[str, Mapping[float, Estimate]], symbol: str, 
 
 
 def distance_histograms(gaps: Mapping[str, Gap]) -> Figure:
-    """Draw the distances of images from simulated lenses.
+    """Plot the distances of images from simulated lenses.
 
-    Held-out simulated lenses are drawn as a histogram, and images as lines.
+    A histogram shows held-out simulated lenses, and lines show the images.
 
     Args:
         gaps: Domain gap by the label of the encoder.
@@ -54,7 +54,7 @@ def distance_histograms(gaps: Mapping[str, Gap]) -> Figure:
     for axes_row, (label, gap) in zip(figure.subplots(len(gaps), 2, squeeze=False), gaps.items(), strict=True):
         kinds = {"Mahalanobis": gap.mahalanobis, "10 nearest neighbours": gap.neighbors}
         for axes, (kind, distance) in zip(axes_row, kinds.items(), strict=True):
-            # Logarithmic, because some images are many times farther away.
+            # Logarithmic, because some images are many times farther away than most.
             both = np.concatenate([distance.images, distance.usual]).clip(1e-9)
             edges = np.geomspace(both.min(), both.max() * (1 + 1e-9) + 1e-12, BINS + 1)
             axes.hist(

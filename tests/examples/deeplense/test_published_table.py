@@ -39,7 +39,7 @@ def test_the_table_has_ours_beside_the_published_and_is_made_once(
     example.main()
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.json")} == made
     monkeypatch.setattr(sys, "argv", [*command, "--epochs", "2"])
-    with pytest.raises(SystemExit, match=r"epochs 1, not 2: choose another --work"):
+    with pytest.raises(SystemExit, match=r"epochs 1, not 2: choose a different --work"):
         example.main()
 
 

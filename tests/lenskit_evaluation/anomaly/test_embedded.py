@@ -108,8 +108,8 @@ def test_what_cannot_be_judged_is_said_in_one_line(tmp_path: Path) -> None:
         ((none,), {"normal": "none"}, r"holds 0 lenses of the class none"),
         ((mine,), {"normal": "vortx"}, r"did you mean vortex\?"),
         ((mine,), {"neighbours": 1000}, "--neighbours 1000 is more than the 50 training lenses"),
-        ((mine,), {"reference": str(tmp_path / "wide.npz")}, "wide.npz has 5 features an image, mine has 4"),
-        ((mine,), {"reference": str(tmp_path / "byol.npz")}, "byol.npz and mine are by two encoders"),
+        ((mine,), {"reference": str(tmp_path / "wide.npz")}, "wide.npz has 5 features per image, mine has 4"),
+        ((mine,), {"reference": str(tmp_path / "byol.npz")}, "byol.npz and mine are by different encoders"),
         ((mine,), {"reference": str(tmp_path / "same.npz")}, "same.npz and mine have the same images"),
         ((mine, features(path="b.npz")), {"reference": "known.npz"}, "evaluate mine and b with one command each"),
     ]

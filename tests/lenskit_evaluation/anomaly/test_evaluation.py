@@ -123,10 +123,10 @@ def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path
     ("flags", "said"),
     [
         ([], "anomaly needs a run, embeddings, or --scores with a table of scores"),
-        (["--scores", "scores.csv"], "has the classes none, vortex: pass the normal one, --normal NAME"),
+        (["--scores", "scores.csv"], "has the classes none, vortex: pass the normal class with --normal NAME"),
         (["--scores", "scores.csv", "--normal", "vortx"], "'vortx' (did you mean vortex?)"),
         (["--scores", "scores.csv", "--data", "images"], "--scores is a table of scores, and --data chooses images"),
-        (["--scores", "scores.csv", "--set", "classes=none"], "and --set chooses images to score: give one of them"),
+        (["--scores", "scores.csv", "--set", "classes=none"], "and --set chooses images to score: pass only one"),
         (["--data", "images", "--simulator", "blobs"], "--data and --simulator are two sources"),
         (["--scores", "one.csv"], "all 2 images are of the class normal: without anomalies AUC is not defined"),
         (["--scores", "ones.csv"], "no image is of the class normal, all 2 are of anomaly: AUC is not defined"),
@@ -154,5 +154,5 @@ def test_what_cannot_be_drawn_leaves_nothing(table: Path, monkeypatch: pytest.Mo
 
 
 def test_runs_and_a_table_are_not_judged_together(linear: Run, table: Path) -> None:
-    with pytest.raises(lenskit.UsageError, match="--scores is a table of scores and needs no run: give .* or runs"):
+    with pytest.raises(lenskit.UsageError, match="--scores is a table of scores and needs no run: pass .* or runs"):
         Anomaly(scores=str(table), normal="none")([linear])

@@ -128,7 +128,7 @@ def test_anomalies_in_the_training_are_warned_of(train_toy, caplog: pytest.LogCa
     assert truth.normal == "none"
     seen = run.simulator().scene(0, "train", torch.arange(40))["mark"]
     (said,) = warnings(caplog)
-    assert f"of 40 training lenses {int((seen == 1).sum())} are row" in said
+    assert f"of 40 training lenses, {int((seen == 1).sum())} are row" in said
 
 
 def test_labels_of_something_else_are_no_anomalies(
@@ -168,7 +168,7 @@ def test_a_run_on_stored_images_takes_its_neighbours_from_these(train_toy, store
     nearest = judge_runs([run], options(data=str(stored_marks), normal="none", neighbours=1))[1]["restless"].scores
     assert nearest[truth.label == 1] == pytest.approx(0, abs=1e-3)
     assert nearest[truth.label == 0].min() > 1e-3
-    with pytest.raises(UsageError, match="was trained on stored images: pass other images with --data PATH"):
+    with pytest.raises(UsageError, match="was trained on stored images: pass different images with --data PATH"):
         judge_runs([run], options())
 
 
@@ -214,7 +214,7 @@ def test_which_class_is_normal_has_to_be_said_where_nothing_tells(train_toy, sto
     (tmp_path / "data" / "none").rename(tmp_path / "data" / "plain")
     run = train_toy("linear", data={"path": str(tmp_path / "data"), "name": "image-folder"}, train=SMALL)
     shutil.copytree(tmp_path / "data", tmp_path / "others")
-    with pytest.raises(UsageError, match="which of the classes column, plain, row is normal"):
+    with pytest.raises(UsageError, match="the normal class of column, plain, row is not known"):
         judge_runs([run], options(data=str(tmp_path / "others")))
 
 
@@ -232,7 +232,7 @@ def test_lenses_that_were_trained_on_are_refused(linear: Run, train_toy, tmp_pat
         judge_runs([linear], options(data=str(seen)))
     assert str(caught.value) == (
         "linear was trained on lenses of simulator marked@lenskit-ssl-toys, seed 0, split train, so its scores would "
-        "be too good: use other lenses, for example those of `lenskit simulate --split test`"
+        "be too good: use different lenses, for example from `lenskit simulate --split test`"
     )
     assert len(judge_runs([linear], options(data=str(other)))[0].label) == 24
     # A copy of the store is refused as well.
@@ -248,7 +248,7 @@ def test_lenses_that_were_trained_on_are_refused(linear: Run, train_toy, tmp_pat
 def test_a_folder_that_was_trained_on_is_refused(train_toy, stored_marks: Path, tmp_path: Path):
     run = train_toy("linear", data={"path": str(stored_marks), "name": "image-folder"}, train=SMALL)
     (tmp_path / "link").symlink_to(stored_marks)
-    with pytest.raises(UsageError, match="linear was trained on .*link, so its scores would be too good: use other"):
+    with pytest.raises(UsageError, match="linear was trained on .*link, so its scores would be too good: use diff"):
         judge_runs([run], options(data=f"deeplense-npy:{tmp_path / 'link'}"))
 
 
@@ -256,7 +256,7 @@ def test_images_that_were_trained_on_are_warned_of(train_toy, stored_marks: Path
     data = {"path": str(stored_marks / "none"), "name": "image-folder"}
     run = train_toy("linear", data=data, train=SMALL)
     judge_runs([run], options(data=str(stored_marks), normal="none", baselines=True))
-    said = "at least 10 of the 30 images are equal to training images of linear, so its figures are too good"
+    said = "at least 10 of the 30 images are equal to training images of linear, so its metrics are too good"
     assert said in warnings(caplog)
 
 
@@ -291,5 +291,5 @@ def test_runs_on_images_of_different_sizes_are_named(linear: Run, train_toy):
     with pytest.raises(UsageError) as caught:
         judge_runs([linear, small], options())
     assert str(caught.value) == (
-        "small takes images of 1 x 12 x 12, linear of 1 x 16 x 16: evaluate them with one command each"
+        "small takes images of 1 x 12 x 12, linear takes images of 1 x 16 x 16: evaluate them with one command each"
     )

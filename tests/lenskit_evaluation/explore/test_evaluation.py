@@ -84,7 +84,7 @@ def test_wrong_options_are_one_line_before_anything_is_written(run: Run, options
 
 
 def test_one_file_is_of_one_run(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--output names one file, but 2 runs are given"):
+    with pytest.raises(UsageError, match="--output names one file, but there are 2 runs"):
         Explore(output=str(tmp_path / "page.html"))([run, run])
 
 
@@ -95,7 +95,7 @@ def test_embeddings_have_the_pictures_of_their_names_or_none(images: Path, tmp_p
     twice = Embeddings(features(), names=["blob00"] * 40, path=path)
     with pytest.raises(UsageError, match="not unique"):
         Explore(data=str(images))([twice])
-    with pytest.raises(UsageError, match="leave out --simulator and --set"):
+    with pytest.raises(UsageError, match="omit --simulator and --set"):
         Explore(simulator="blobs")([Embeddings(features(), path=path)])
     with pytest.raises(UsageError, match="14 lenses are too few"):
         Explore()([Embeddings(features(14), path=path)])

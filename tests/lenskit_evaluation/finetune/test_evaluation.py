@@ -175,10 +175,10 @@ def test_labels_that_are_not_known_are_dropped_and_counted(run: Run, caplog: pyt
     assert np.isfinite(findings.test.values["width"]).all()
     assert findings.test.dropped + len(findings.test) == 30  # a quarter of 120
     assert findings.trained[0].scores["width"].dropped == findings.test.dropped > 0
-    assert "to learn from are left out: width is not known" in caplog.text
-    with pytest.raises(UsageError, match=r"memory has only \d\d lenses to learn from .*: use --labels \d\d or fewer"):
+    assert "to train on are left out: width is not known" in caplog.text
+    with pytest.raises(UsageError, match=r"memory has only \d\d lenses to train on .*: use --labels \d\d or fewer"):
         Given(Kinds(width=width), target=["width"], labels=60)([run])
-    with pytest.raises(UsageError, match="known for none of the 90 lenses to learn from"):
+    with pytest.raises(UsageError, match="known for none of the 90 lenses to train on"):
         Given(Kinds(width=np.full(120, np.nan)), target=["width"])([run])
 
 

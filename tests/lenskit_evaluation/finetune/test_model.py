@@ -48,7 +48,7 @@ def test_a_bit_that_changed_is_found(folder: Path) -> None:
         ({"targets": None}, "its card has a wrong field targets: "),
         ({"targets": [{"name": "a", "classes": 3}]}, r"wrong field targets\[0\].classes: "),
         ({"encoder": {"input": {}, "image_shape": [1, 16, 16]}}, "its card lacks the field encoder.backbone"),
-        ({"format": 2}, "is no fine-tuned model of format 1"),
+        ({"format": 2}, "is not a fine-tuned model of format 1"),
     ],
 )
 def test_a_wrong_field_of_the_card_is_named(changes: dict[str, Any], message: str, folder: Path) -> None:

@@ -112,9 +112,9 @@ def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
     assert constant["is_lens"].accuracy.value == constant["is_lens"].chance == 0.5
     assert ridge["gamma"].n + ridge["gamma"].dropped == 75
     assert np.isnan(ridge["z_lens"].r2.value)
-    assert "z_lens is 0.2 for all lenses judged on: it has no R2" in caplog.text
+    assert "z_lens is 0.2 for all test lenses: it has no R2" in caplog.text
     assert "gamma is not known for 20 of 300 images, which are left out" in caplog.text
-    assert "e1 is left out: it is known for 0 of 225 images to fit to" in caplog.text
+    assert "e1 is left out: it is known for 0 of 225 training images" in caplog.text
     assert "the only baseline of embeddings is a constant" in caplog.text
     assert "z_lens" in Path("mine.npz-evaluations/probe/table.md").read_text()
 
@@ -122,11 +122,11 @@ def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_refused(run: Run) -> None:
     with pytest.raises(LenskitError, match="mine has no labels: there is nothing to probe"):
         Probe()([Embeddings(np.ones((40, 2)), path="mine.npz")])
-    with pytest.raises(LenskitError, match="theta_E is left out: it is known for 1 of 1 images to fit to"):
+    with pytest.raises(LenskitError, match="theta_E is left out: it is known for 1 of 1 training images"):
         Probe()([embeddings(2)])
-    with pytest.raises(UsageError, match="--shift draws lenses from a simulator, and --data has stored"):
+    with pytest.raises(UsageError, match="--shift needs lenses of a simulator, but --data has stored"):
         Probe(data="somewhere", shift=["width=2"])
-    with pytest.raises(UsageError, match="embeddings have none"):
+    with pytest.raises(UsageError, match="embeddings have no simulator"):
         Probe(shift=["width=2"])([embeddings()])
     with pytest.raises(UsageError, match="widht"):
         Probe(**SMALL, shift=["widht=2"])([run])
@@ -232,7 +232,7 @@ def test_a_headline_label_that_few_images_have() -> None:
     Probe(lenses=20, mlp=False)([mine])
     folder = mine.folder("probe")
     assert [path.stem for path in folder.glob("*.png")] == ["r2"]
-    assert "| theta_E | known for fewer than two lenses of a draw |" in (folder / "table.md").read_text()
+    assert "| theta_E | known for fewer than two lenses of a random sample |" in (folder / "table.md").read_text()
 
 
 def test_stored_images_whose_labels_are_all_the_same(run: Run, images: Path) -> None:

@@ -131,7 +131,7 @@ def test_bad_input_is_one_line(two: list[Run], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="blobs is given twice"):
         Report(output=str(tmp_path / "a.html"))([two[0], two[0]])
     (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(UsageError, match=r"README\.md exists already, .*: choose another --output"):
+    with pytest.raises(UsageError, match=r"README\.md exists, .*: choose a different --output"):
         Report(output=str(tmp_path / "README.html"))(two)
     assert (tmp_path / "README.md").read_text() == "mine"
 
@@ -236,7 +236,7 @@ def test_results_of_several_runs_of_an_earlier_version(
     renamed = Run(run.path.rename(tmp_path / "renamed"))
     (row,) = Report(output=str(tmp_path / "a.html"))([renamed])
     assert "probe: width R2" not in row
-    assert f"{renamed.path}/evaluations/probe/results.json does not show which figures belong to" in caplog.text
+    assert f"{renamed.path}/evaluations/probe/results.json does not record which metrics belong to" in caplog.text
     assert "probe: renamed" in Reader((tmp_path / "a.html").read_text()).headings
 
 
