@@ -1,4 +1,4 @@
-"""Images turned by shears: where things go, and their noise."""
+"""Images rotated by shears: positions and noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PIXELS = 40
 
 
 def gaussian(x: float, y: float, size: int = PIXELS) -> Tensor:
-    """A Gaussian of 2 pixels at some place from the middle, (1, size, size)."""
+    """Gaussian with a sigma of 2 pixels at an offset from the middle, (1, size, size)."""
     axis = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     return (-((axis - x).square() + (axis[:, None] - y).square()) / 8).exp()[None]
 

@@ -1,4 +1,4 @@
-"""Folders of anybody's stamps."""
+"""Folders of users' stamps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 
 
 def disc(scale: float, shape: tuple[int, int] = (50, 50)) -> np.ndarray:
-    """An exponential disc on an empty sky."""
+    """Exponential disc on an empty sky."""
     y, x = (np.arange(length) - (length - 1) / 2 for length in shape)
     image = np.exp(-np.hypot(x, y[:, None]) / scale)
     return np.where(image > 0.01, image, 0)
