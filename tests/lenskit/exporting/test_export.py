@@ -19,7 +19,6 @@ from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.exporting.card import Facts
 from lenskit.exporting.export import export
-from lenskit.preprocessing import lens_light
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.run import Run
 
@@ -129,9 +128,6 @@ def test_the_onnx_file_is_the_whole_encoder(
 ) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    # The time of tracing is proportional to the number of operations. Fewer rounds keep all kinds of operations.
-    monkeypatch.setattr(lens_light, "SHAPE_ROUNDS", 1)
-    monkeypatch.setattr(lens_light, "CLIP_ROUNDS", 2)
     encoder = encoder_of("tiny", inputs=inputs)
     folder = export(encoder, "onnx", tmp_path / "out")
     assert {path.name for path in folder.iterdir()} == {"encoder.onnx", "README.md"}

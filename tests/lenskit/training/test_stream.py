@@ -62,9 +62,9 @@ def test_a_resumed_run_goes_on_with_the_next_lens(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a store of sixty pairs of the toys' simulator in chunks of eight."""
+    """Make a store of 2500 pairs of the toys' simulator in chunks of 128."""
     path = tmp_path_factory.mktemp("store") / "pairs.zarr"
-    flags = "--simulator blobs --lenses 60 --chunk 8 --workers 1 --out"
+    flags = "--simulator blobs --lenses 2500 --chunk 128 --workers 1 --out"
     assert lenskit(["simulate", *flags.split(), str(path)]) == 0
     return path
 
@@ -76,17 +76,15 @@ def test_a_run_on_stored_lenses_goes_on_with_the_next(
 ) -> None:
     """For each way of holding the images and each stop.
 
-    Passes have 60 lenses, windows 24 and epochs 64.
+    Passes have 2500 lenses, windows 1024 and epochs 2600.
     """
-    monkeypatch.setattr("lenskit.data.order.WINDOW_LENSES", 24)
-    monkeypatch.setattr("lenskit.data.order.WINDOW_CHUNKS", 3)
-    data = {"name": "zarr", "path": str(store)}
+    options = {"data": {"name": "zarr", "path": str(store)}, "train": {"lenses": 2600, "batch_size": 325}}
     reference, whole = recorder(), recorder()
-    config = toys(data=data, input={"keep": "disk", "workers": 0})
+    config = toys(**options, input={"keep": "disk", "workers": 0})
     Job(config).fit(Run.create(tmp_path / "reference", config), None, False, [reference])
-    for one_pass in torch.tensor(reference.index[:180]).split(60):
-        assert one_pass.sort().values.tolist() == list(range(60))
-    config = toys(data=data, input={"keep": keep, "workers": 2})
+    for one_pass in torch.tensor(reference.index[:7500]).split(2500):
+        assert one_pass.sort().values.tolist() == list(range(2500))
+    config = toys(**options, input={"keep": keep, "workers": 2})
     run = Job(config).fit(Run.create(tmp_path / "whole", config), None, False, [whole])
     assert whole.index == reference.index
     assert torch.equal(torch.stack(whole.losses), torch.stack(reference.losses))
