@@ -98,14 +98,18 @@ def test_the_public_layout_is_read_file_by_file(tmp_path: Path, sample: str) -> 
     np.testing.assert_allclose(sources.half_light, 1.678 * scales[sources.rows], rtol=0.1)
 
 
-def test_files_of_many_cutouts_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_release(tmp_path, [cutout(3 + i / 4) for i in range(7)], files=1)
-    whole = load_cosmos(tmp_path)
-    monkeypatch.setattr("lenskit_lensing.sources.cosmos.PART", 3)
-    monkeypatch.setenv("LENSKIT_CACHE", str(tmp_path / "another"))
-    in_parts = load_cosmos(tmp_path)
-    assert in_parts.rows.tolist() == list(range(7))
-    assert torch.equal(in_parts.images, whole.images)
+@pytest.mark.slow
+def test_files_of_many_cutouts_are_read_in_parts(tmp_path: Path) -> None:
+    """A part has 1000 cutouts; most of these are too small to be prepared."""
+    galaxies = [cutout(3 + i / 4) for i in range(7)]
+    few, many = tmp_path / "few", tmp_path / "many"
+    few.mkdir()
+    many.mkdir()
+    write_release(few, galaxies, files=1)
+    write_release(many, [*galaxies[:4], *[np.zeros((4, 4))] * 1000, *galaxies[4:]], files=1)
+    in_parts = load_cosmos(many)
+    assert in_parts.rows.tolist() == [0, 1, 2, 3, 1004, 1005, 1006]
+    assert torch.equal(in_parts.images, load_cosmos(few).images)
 
 
 def test_the_path_of_the_table_and_another_size_do_as_well(tmp_path: Path) -> None:
