@@ -120,6 +120,7 @@ def test_uniform_is_uniform(along: str) -> None:
     assert np.abs((bits[:, 1:] ^ bits[:, :-1]).mean(0) - 0.5).max() * 2 * len(u) ** 0.5 < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["normal", "noise"])
 def test_normal_numbers_are_normal(method: str) -> None:
     x = getattr(generator(torch.arange(400)), method)("x", 50, 50).flatten().numpy()
@@ -281,6 +282,7 @@ def test_shapes(shape: tuple[int, ...]) -> None:
     assert all(x.shape == (4, *shape) for x in drawn)
 
 
+@pytest.mark.slow
 @given(
     values=st.lists(st.one_of(st.none(), st.floats(-9, 9)), min_size=1, max_size=5),
     how=st.sampled_from(["sample", "samples", "uniform", "normal", "several"]),

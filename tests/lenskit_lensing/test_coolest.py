@@ -84,6 +84,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["lens.json"]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(q=st.floats(0.15, 1), phi=st.floats(-4, 4), gamma=st.floats(0, 0.5), psi=st.floats(-4, 4))
 def test_all_angles_come_back(tmp_path_factory, q: float, phi: float, gamma: float, psi: float) -> None:

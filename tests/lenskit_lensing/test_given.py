@@ -24,6 +24,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_recorded_values_give_the_same_image_whatever_else_is_drawn() -> None:
     """The seeds differ, so that only the table can make the images equal."""
     simulator = HST(**QUIET, source_core_radius="0.1")

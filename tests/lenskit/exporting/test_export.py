@@ -113,13 +113,14 @@ def test_a_network_with_another_stem_is_not_loaded_for_timms_own(tmp_path: Path)
         timm.create_model(f"local-dir:{folder}", pretrained=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "inputs",
     [
         {},
         {"stretch": "imagenet", "size": 48, "channels": 3},
-        pytest.param({"stretch": "unsharp+multipole", "unsharp_scale": (0.15, 0.25)}, marks=pytest.mark.slow),
-        pytest.param({"stretch": "zscale", "normalise": "standard"}, marks=pytest.mark.slow),
+        {"stretch": "unsharp+multipole", "unsharp_scale": (0.15, 0.25)},
+        {"stretch": "zscale", "normalise": "standard"},
     ],
     ids=str,
 )

@@ -69,6 +69,7 @@ def test_pairs_of_one_view_are_named_to_a_method_that_takes_one(lenskit: Callabl
     assert "use --pairs single" in complaint
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit(lenskit: Callable[..., Any]) -> None:
     save_file(resnet18(num_classes=1).state_dict(), "weights.safetensors")
     flags = ("--backbone", "resnet34", "--set", "backbone.weights=weights.safetensors")

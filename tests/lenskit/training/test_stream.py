@@ -18,6 +18,7 @@ from lenskit.training.stream import seed_generators
 from lenskit_toys.components import Restless, Tiny
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_every_lens_once_and_in_order(toys, recorder, tmp_path: Path) -> None:
     config, seen = toys(), recorder()
     Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
@@ -25,6 +26,7 @@ def test_a_run_learns_from_every_lens_once_and_in_order(toys, recorder, tmp_path
     assert seen.counts == list(range(24))
 
 
+@pytest.mark.slow
 def test_rates_follow_the_number_of_batches(toys, recorder, tmp_path: Path) -> None:
     """The optimiser asks for one epoch of warm-up."""
     config, seen = toys(), recorder()
@@ -103,6 +105,7 @@ def test_a_run_on_stored_lenses_goes_on_with_the_next(
             assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_does_nothing(toys, tmp_path: Path) -> None:
     config = toys(train={"epochs": 1})
     run = Run.create(tmp_path / "run", config)

@@ -103,6 +103,7 @@ def copies_in_a_step(config: Config) -> list[str]:
     return copies.seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "simulator",
     [

@@ -91,6 +91,7 @@ def test_taps_have_the_correlation_and_unit_power(sigma: float) -> None:
     assert found[0] == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_hst_noise_is_as_correlated_as_in_real_frames() -> None:
     """Noise of SLACS frames correlates by 0.26 with adjacent pixels, 0.08 diagonally.
 

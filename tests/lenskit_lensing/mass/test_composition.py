@@ -77,6 +77,7 @@ def test_gradients(name: str) -> None:
     assert torch.autograd.gradcheck(alpha, [x, y, *leaves])
 
 
+@pytest.mark.slow
 @NAMES
 def test_hessian_equals_lenstronomy(name: str) -> None:
     x, y = grid(8)

@@ -90,6 +90,7 @@ def test_divergence_is_twice_the_convergence() -> None:
     assert torch.allclose((along_x + along_y).flatten(), 2 * kappa, rtol=1e-10)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(gamma=st.floats(1.05, 2.95), q=st.floats(0.03, 1), phi=st.floats(-math.pi, math.pi))
 def test_the_shorter_series_is_the_same_sum(gamma: float, q: float, phi: float) -> None:
@@ -108,6 +109,7 @@ def test_the_shorter_series_is_the_same_sum(gamma: float, q: float, phi: float) 
         assert torch.allclose(a, b, rtol=0, atol=1e-11 / (1 - e))
 
 
+@pytest.mark.slow
 def test_gradients() -> None:
     lenses = [values[[0, 13, 20]].clone().requires_grad_() for values in corners().values()]
     grid = AXIS[::20]

@@ -53,6 +53,7 @@ def test_one_psf_a_channel() -> None:
     assert largest_error(Convolver(kernels, 20)(images, psf), by_scipy(kernels, images, psf)) < 1e-13
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(pixels=st.integers(1, 40), half=st.integers(0, 25))
 def test_kernels_and_frames_of_any_size(pixels: int, half: int) -> None:

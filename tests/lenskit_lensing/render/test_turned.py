@@ -37,6 +37,7 @@ def test_a_star_goes_where_the_turn_and_the_shift_take_it(
     assert (result - there).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_noise_stays_white_and_as_strong() -> None:
     size, count = frame_for(PIXELS), 400
     noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

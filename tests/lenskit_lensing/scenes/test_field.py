@@ -109,6 +109,7 @@ def test_renderers_agree(dtype: torch.dtype, tolerance: float) -> None:
     assert (fast.render(scene).double() - reference.render(exact)).abs().max() <= tolerance
 
 
+@pytest.mark.slow
 def test_neighbours_are_in_the_image_and_can_be_left_out(simulator: HST, scene: Scene) -> None:
     quiet = scene | {"log_noise": torch.full_like(scene["log_noise"], -torch.inf)}
     whole, without = simulator.render(quiet), simulator.render(quiet, {"field"})

@@ -222,6 +222,7 @@ def test_the_lens_is_shared_and_the_rest_drawn_anew(nisp: EuclidChallenge) -> No
         assert (first[name] != second[name]).double().mean() > 0.9, name
 
 
+@pytest.mark.slow
 def test_renderings_of_a_lens_are_meant_to_be_the_same() -> None:
     """Otherwise a pair is a lens and a non-lens.
 

@@ -94,6 +94,7 @@ def test_the_lens_light_keeps_its_photons_whatever_is_left_out() -> None:
     torch.testing.assert_close(light / arc, torch.full_like(light, 10), rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
 def test_slacs_like_scenes_are_as_deep_as_slacs(real_data: Path) -> None:
     """Compare with 13 frames of about 2250 s.
 

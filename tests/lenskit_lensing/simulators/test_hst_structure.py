@@ -158,6 +158,7 @@ def test_distant_sources_lie_farther_out_and_are_magnified_enough() -> None:
     assert float(is_wide.double().mean()) == pytest.approx(0.5, abs=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["hst-lens", "quickstart"])
 def test_these_recipes_have_no_shortcut(recipe: str) -> None:
     simulator = Config.resolve(read_recipe(recipe), {"simulator": {"pixels": 16}}).build("simulator")

@@ -202,6 +202,7 @@ def test_a_missing_hdu_is_an_error(tmp_path: Path) -> None:
         load_cosmos(tmp_path)
 
 
+@pytest.mark.slow
 def test_one_missing_hdu_of_many_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """All stamps but the first are too small to be prepared."""
     write_release(tmp_path, [cutout(4.0), *[np.zeros((4, 4))] * 119], files=1)

@@ -173,6 +173,7 @@ def test_fractions_of_mergers_and_of_real_galaxies(real: HST) -> None:
     assert 0.499 < ratio.min() < ratio.max() < 2.501
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["analytic", "real"])
 def test_half_of_the_flux_is_within_the_half_light_radius(kind: str, request: pytest.FixtureRequest) -> None:
     """Stamps have circular apertures, and profiles are round."""

@@ -68,6 +68,7 @@ def test_a_cutout_without_a_galaxy_in_the_middle_gives_none() -> None:
     assert isolate(exponential((100, 100), 3.0, x=35, y=-35) + sky((100, 100))) is None
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), gain=st.floats(1e-3, 1e3), level=st.floats(-1, 1))
 def test_units_sky_level_and_axes_do_not_matter(seed: int, gain: float, level: float) -> None:
