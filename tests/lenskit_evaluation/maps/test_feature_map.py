@@ -122,6 +122,7 @@ def test_trustworthiness_is_not_defined_for_few() -> None:
     assert (few.n, few.k) == (20, 10)
 
 
+@pytest.mark.slow
 def test_few_images_are_refused_or_mapped_as_is_advised() -> None:
     """Maps of 3 or 5 images; see lmcinnes/umap#201."""
     for count in (1, 2, 3):
