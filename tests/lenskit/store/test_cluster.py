@@ -61,7 +61,6 @@ def test_an_unreachable_cluster_is_one_line(address: str) -> None:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.slow
 def test_an_unreachable_cluster_leaves_no_files(plan: Callable[..., Plan], tmp_path: Path) -> None:
     with pytest.raises(LenskitError, match="there is no Dask scheduler at nonsense://x: "):
         simulate(plan(), tmp_path / "pairs.zarr", dask="nonsense://x")
