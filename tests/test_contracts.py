@@ -51,6 +51,7 @@ def test_the_contracts_cover_every_plugin() -> None:
     assert sorted(circles["ancestors"]) == sorted(settings["root_packages"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "line", "broken"),
     [
@@ -74,6 +75,7 @@ def test_what_breaks_a_contract_is_noticed(file: str, line: str, broken: str, co
     assert f"{broken}" in done.stdout.split("Broken contracts")[1]
 
 
+@pytest.mark.slow
 def test_a_plugin_may_build_on_lenskit_plugin_and_on_another_plugin(copy: Path) -> None:
     (copy / "plugins/lenskit_siamese/good.py").write_text("import lenskit_lensing\nfrom lenskit.plugin import Method\n")
     assert lint(copy).returncode == 0

@@ -6,7 +6,7 @@ import pytest
 
 from tests.docs.plain_english import ROOT, Text, breaches, files, texts
 
-CHECKED = ("lenskit", "plugins", "examples", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+CHECKED = ("lenskit", "plugins", "examples", "tests", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
 @pytest.mark.parametrize("place", CHECKED)

@@ -1,4 +1,4 @@
-"""Checkpoints that are none, are damaged, or are of another configuration."""
+"""Damaged checkpoints, other files, and checkpoints of a different configuration."""
 
 from __future__ import annotations
 

@@ -48,6 +48,7 @@ def test_a_sealed_archive_is_read_as_before(tmp_path: Path) -> None:
         assert opened.testzip() is None
 
 
+@pytest.mark.slow
 def test_every_bit_of_a_sealed_archive_counts(tmp_path: Path) -> None:
     path, content = tmp_path / "a.ckpt", bytes(seal_archive(archive()))
     cut = [content[:size] for size in (0, 3, 30, len(content) // 2, len(content) - 30, len(content) - 1)]

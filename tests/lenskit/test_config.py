@@ -342,7 +342,8 @@ def test_what_was_said_for_a_method_that_is_replaced_goes_where_either_has_its_o
         "backbone": {"name": "rbm-hidden", "hidden": 7},
         "input": {"stretch": "zscale", "normalise": "peak", "size": 150},
     }
-    # None of both, so all stays; then the new one has, the old one has, and both.
+    # Neither method has defaults for the backbone and input, so all options stay.
+    # After that, the new method has defaults, then the old one, then both.
     byol, simsiam, aae = ({"method": {"name": name}} for name in ("byol", "simsiam", "aae"))
     tiny: dict[str, dict[str, Any]] = {"backbone": {"name": "tiny", "dropout": 0.1}, "input": recipe["input"]}
     kept = Config.resolve(byol | tiny, said, simsiam).sections
@@ -356,7 +357,7 @@ def test_what_was_said_for_a_method_that_is_replaced_goes_where_either_has_its_o
         assert (resolved["backbone"]["name"], resolved["input"]["stretch"]) == (name, stretch)
         assert resolved["input"]["size"] == 150
         assert not said or resolved["input"]["normalise"] == "standard"
-    # Said apart from the method, or again, it is for any; and the same method keeps it.
+    # A backbone in a layer without a method, or with the new method, stays. The same method keeps its options.
     assert Config.resolve(byol | tiny, {"backbone": {"name": "resnet18"}}, aae).name("backbone") == "resnet18"
     assert Config.resolve(recipe, aae | {"backbone": {"name": "tiny"}}).name("backbone") == "tiny@lenskit-ssl-toys"
     assert Config.resolve(recipe, {"method": {"name": "rbm", "k": 2}}).sections["backbone"]["hidden"] == 7

@@ -45,6 +45,7 @@ def check(start: Config, chosen: str, over: dict[str, dict[str, Any]], outcome: 
             assert sections[section] == before[section]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_and_the_run_toml_of_it_come_to_the_same(recipe: str) -> None:
     layer = read_recipe(recipe)
@@ -56,6 +57,7 @@ def test_a_recipe_and_the_run_toml_of_it_come_to_the_same(recipe: str) -> None:
             check(start, chosen, over, outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replaced", METHODS)
 def test_a_method_leaves_nothing_behind_that_is_its_own(replaced: str) -> None:
     start = Config.resolve(named(replaced))

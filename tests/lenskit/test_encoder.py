@@ -15,6 +15,7 @@ from astropy.io import fits
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import lenskit_toys
 from lenskit.chosen import build
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.encoder import Encoder
@@ -71,7 +72,7 @@ def test_the_card_says_how_images_are_normalised(tmp_path: Path) -> None:
     again = Encoder.load(tmp_path)
     assert (again.preprocess.stretch, again.preprocess.normalise) == ("zscale", "peak")
     assert torch.equal(again(images()), encoder(images()))
-    assert Encoder.untrained(CARD).preprocess.normalise == "none"  # as of cards that do not say it
+    assert Encoder.untrained(CARD).preprocess.normalise == "none"  # the value for cards without this key
 
 
 @pytest.fixture
@@ -135,6 +136,44 @@ def test_untrained_weights_follow_from_the_seed_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.rand(5)
     assert torch.equal(Encoder.untrained(CARD, seed=3).eval()(images()), one)
+
+
+def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
+    encoder = Encoder.load(Path(lenskit_toys.__file__).parent / "encoders" / "dotty")
+    encoder.save(tmp_path / "whole")
+    encoder.save(tmp_path / "half", half=True)
+    weights = [Encoder.load(tmp_path / name).backbone.state_dict() for name in ("whole", "half")]
+    for whole, half in zip(*(each.values() for each in weights), strict=True):
+        assert half.dtype == whole.dtype
+        # The shipped weights were rounded.
+        torch.testing.assert_close(half, whole, rtol=0, atol=0)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < sizes[0]
+
+
+def test_a_card_of_images_of_any_shape(tmp_path: Path) -> None:
+    card = {
+        "format": 1,
+        "backbone": {"name": "tiny"},
+        "input": {"stretch": "linear", "size": 12, "channels": 2},
+        "image_shape": None,
+    }
+    encoder = Encoder.untrained(card, seed=0).eval()
+    with torch.inference_mode():
+        assert encoder(torch.rand(2, 1, 20, 30)).shape == (2, 16)
+        assert encoder(torch.rand(2, 2, 12, 12)).shape == (2, 16)
+        with pytest.raises(UsageError, match=r"input.channels=2 needs images with one channel, .* these have 3"):
+            encoder(torch.rand(2, 3, 12, 12))
+        with pytest.raises(UsageError, match="takes images .*n, channels x height x width.*, got 2 x 3"):
+            encoder.check_shape((2, 3))
+    encoder.save(tmp_path / "any")
+    assert Encoder.load(tmp_path / "any").image_shape is None
+    with pytest.raises(UsageError, match="takes images of any shape cannot be exported"):
+        encoder.fixed_shape  # noqa: B018
+    card["input"] = {"stretch": "linear", "size": 12}
+    (tmp_path / "any" / "encoder.json").write_text(json.dumps(card))
+    with pytest.raises(LenskitError, match=r"images of any shape need input.size and input.channels"):
+        Encoder.load(tmp_path / "any")
 
 
 # --- Images that it cannot take ---

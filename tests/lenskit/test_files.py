@@ -1,4 +1,4 @@
-"""Files that are whole whenever they are there."""
+"""Files are written atomically: a file that exists is complete."""
 
 from __future__ import annotations
 

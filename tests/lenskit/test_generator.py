@@ -1,6 +1,6 @@
 """Random numbers of an address: generator, distribution, and independence.
 
-Statistical thresholds are 5 standard deviations for one figure and 5.5 for the largest of thousands, or a p-value of
+Statistical thresholds are 5 standard deviations for one statistic and 5.5 for the largest of thousands, or a p-value of
 1e-5; the seeds are fixed, so a test that passes once passes always.
 """
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from lenskit.distributions import Distribution
 from lenskit.generator import KeyedGenerator, philox
 
+UNIT = Distribution.parse("uniform(0, 1)")
 PRIORS = {
     text.partition("(")[0]: Distribution.parse(text)
     for text in ("uniform(0.8, 1.8)", "loguniform(0.1, 10)", "normal(1, 2)", "lognormal(0, 1)", "choice(1, 2, 5)")
@@ -119,6 +120,7 @@ def test_uniform_is_uniform(along: str) -> None:
     assert np.abs((bits[:, 1:] ^ bits[:, :-1]).mean(0) - 0.5).max() * 2 * len(u) ** 0.5 < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["normal", "noise"])
 def test_normal_numbers_are_normal(method: str) -> None:
     x = getattr(generator(torch.arange(400)), method)("x", 50, 50).flatten().numpy()
@@ -135,7 +137,10 @@ def test_normal_numbers_are_normal(method: str) -> None:
 
 @pytest.mark.slow
 def test_noise_reaches_as_far_as_24_bits_allow() -> None:
-    """The largest radius of Box-Muller from 24 bits is finite; 32 million numbers."""
+    """All of 32 million numbers are finite, and the largest is over 5 sigma.
+
+    The radius of Box-Muller from 24 bits is at most sqrt(2 * 24 * ln 2).
+    """
     largest = max(float(generator(torch.arange(i, i + 400)).noise("x", 200, 200).abs().max()) for i in (0, 400))
     assert 5 < largest <= (2 * 24 * np.log(2)) ** 0.5
 
@@ -275,6 +280,44 @@ def test_shapes(shape: tuple[int, ...]) -> None:
     rng = generator(torch.arange(4))
     drawn = [rng.uniform("u", *shape), rng.normal("x", *shape), rng.noise("x", *shape), rng.integers("i", 2, *shape)]
     assert all(x.shape == (4, *shape) for x in drawn)
+
+
+@pytest.mark.slow
+@given(
+    values=st.lists(st.one_of(st.none(), st.floats(-9, 9)), min_size=1, max_size=5),
+    how=st.sampled_from(["sample", "samples", "uniform", "normal", "several"]),
+)
+@settings(deadline=None, max_examples=40)
+def test_what_is_given_stands_in_for_a_draw_and_changes_no_other(values: list[float | None], how: str) -> None:
+    index = torch.arange(len(values))
+    stated = torch.tensor([np.nan if value is None else value for value in values], dtype=torch.float64)
+
+    def draw(given: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        rng = KeyedGenerator(3, "a", "g", index, torch.zeros_like(index), torch.float64, given=given)
+        ways = {
+            "sample": lambda name: rng.sample(name, UNIT),
+            "samples": lambda name: rng.samples({name: UNIT, "y": UNIT})[name],
+            "uniform": lambda name: rng.uniform(name).reshape(-1),
+            "normal": lambda name: rng.normal(name).reshape(-1),
+            "several": lambda name: rng.sample(name, UNIT, 4),
+        }
+        return {name: ways[how](name) for name in ("x", "z")} | {"noise": rng.noise("x", 5)}
+
+    free, made = draw(None), draw({"x": stated})
+    assert all(torch.equal(made[name], free[name]) for name in ("z", "noise"))
+    for row, value in enumerate(values):
+        expected = free["x"][row] if value is None else torch.full_like(free["x"][row], value)
+        assert torch.equal(made["x"][row], expected)
+
+
+def test_some_of_the_addresses_draw_as_all_do() -> None:
+    index, given_x = torch.arange(6), torch.tensor([1, np.nan, 2, np.nan, 3, np.nan], dtype=torch.float64)
+    rng = KeyedGenerator(3, "a", "g", index, index + 1, rendering=index + 2, given={"x": given_x})
+    rows = torch.tensor([4, 1])
+    some = rng.of(rows)
+    assert torch.equal(some.sample("x", UNIT), rng.sample("x", UNIT)[rows])
+    assert torch.equal(some.normal("y", 3), rng.normal("y", 3)[rows])
+    assert torch.equal(some.noise("n", 4), rng.noise("n", 4)[rows])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

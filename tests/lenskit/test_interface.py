@@ -39,7 +39,7 @@ def test_new_names_are_those_of_the_base(kind: str) -> None:
 
 
 def test_what_a_constructor_sets_is_found_when_it_is_built() -> None:
-    """Pairs that set an old name would share nothing, and say nothing."""
+    """Without this error, pairs with the old name would silently share nothing."""
 
     class Old(PairStrategy):
         __module__ = "acme"

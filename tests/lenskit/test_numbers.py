@@ -24,7 +24,7 @@ NUMBERS = [
 
 
 def components() -> Iterator[tuple[str, type]]:
-    """All that are classes."""
+    """Yield names and classes of all components and settings."""
     for kind in sorted(KINDS.keys() - {*FILES, "encoder", "command"}):
         for record in registry().of_kind(kind):
             yield f"{kind} {record.name!r}", record.load()
@@ -32,7 +32,7 @@ def components() -> Iterator[tuple[str, type]]:
 
 
 def numbers_in(value: Any) -> Iterator[float]:
-    """All numbers that an option came to hold."""
+    """Yield all numbers in the value of an option."""
     if isinstance(value, dict):
         for inner in value.values():
             yield from numbers_in(inner)

@@ -75,7 +75,10 @@ def test_tokens_and_position_embeddings_of_transformers_do_not_decay() -> None:
 
 
 def test_what_a_network_says_should_not_decay_does_not() -> None:
-    """timm's Swin lists its tables, which have two dimensions."""
+    """Parameters in a network's no-decay list do not decay.
+
+    The list of timm's Swin contains the tables, although these have two dimensions like weights that decay.
+    """
     model = timm.create_model("swin_tiny_patch4_window7_224", img_size=32, num_classes=0, depths=(1,), num_heads=(1,))
     tables = {name: decay for name, decay in decays(model).items() if "relative_position_bias_table" in name}
     assert set(tables.values()) == {0.0}

@@ -143,6 +143,7 @@ def test_defaults_are_filled_in_and_text_becomes_what_it_stands_for() -> None:
     assert (built.lr, built.backbone) == (0.2, "backbone")
 
 
+@pytest.mark.slow
 @given(
     st.fixed_dictionaries(
         {},

@@ -80,6 +80,7 @@ def test_many_lenses_take_several_lines(lenses: int) -> None:
     assert len({round(panel.get_position().x0, 3) for panel in panels}) <= PER_LINE
 
 
+@pytest.mark.slow
 def test_groups_stand_side_by_side_at_one_height() -> None:
     figure = draw_views([views(2, 2, title="short"), views(2, 2, title="a long title " * 12)])
     corners = sorted((box.y0, box.x0) for box in (panel.get_window_extent() for panel in drawn(figure)))

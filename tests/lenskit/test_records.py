@@ -107,6 +107,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(VALUES)
 def test_any_value_is_an_error_of_ours_or_what_it_was(value: Any) -> None:

@@ -98,6 +98,7 @@ def outcome(folder: str | Path) -> dict[str, Any]:
     return dict(json.loads((Path(folder) / "results.json").read_text()))
 
 
+@pytest.mark.slow
 def test_an_outcome_of_other_settings_goes_beside(
     run: Path, lenskit: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,6 +170,7 @@ def test_the_same_data_in_another_spelling_are_the_same(run: Path, lenskit: Call
     assert names(run / "evaluations") == ["crowding"]
 
 
+@pytest.mark.slow
 def test_features_of_other_settings_stay(run: Path, lenskit: Callable[..., Any]) -> None:
     few = ("embed", run, "--no-projection", "--lenses")
     for lenses in (4, 5, 4):

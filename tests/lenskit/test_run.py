@@ -188,7 +188,10 @@ def test_links_in_a_run_are_a_users(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_run_of_an_earlier_version_is_replaced(config: Config, tmp_path: Path) -> None:
-    """Evaluations of earlier versions have no list of files."""
+    """Evaluations of earlier versions have no list of files.
+
+    Killed processes of earlier versions left files with different names.
+    """
     run = Run.create(tmp_path / "a", config)
     folder = run.folder("probe")
     told = {"title": "R2", "settings": {}, "summary": {}, "table": [], "pictures": ["r2.png"]}
@@ -291,8 +294,10 @@ def test_a_place_where_no_directory_can_be(place: str, config: Config, tmp_path:
 
 
 def create_and_die(path: Path, config: Config, overwrite: bool, steps: int) -> bool:
-    """Makes a run in a process that is killed before it has made, renamed or removed more than so many files or
-    folders; returns whether it came through."""
+    """Create a run in a process that is killed after a number of steps.
+
+    A step creates, renames or removes a file or folder. Return whether the process finished.
+    """
 
     def kill(event: str, arguments: tuple) -> None:
         nonlocal steps
@@ -334,7 +339,7 @@ def test_a_directory_is_never_stuck(overwrite: bool, config: Config, tmp_path: P
         assert names(path) == ["provenance.json", "run.toml"]
         if through:
             break
-    assert steps == (13 if overwrite else 5)  # so often it died on the way
+    assert steps == (13 if overwrite else 5)  # the number of killed processes
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_from_its_beginning(

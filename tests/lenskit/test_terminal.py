@@ -133,6 +133,7 @@ def test_a_bar_draws_nothing_outside_a_terminal(capsys: pytest.CaptureFixture[st
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.just(" "), max_size=60)
 
 
+@pytest.mark.slow
 @given(st.data(), st.integers(2, 9), st.integers(1, 4), st.integers(30, 200))
 def test_any_table_fits(data: st.DataObject, columns: int, rows: int, width: int) -> None:
     line = st.lists(texts, min_size=columns, max_size=columns)

@@ -1,4 +1,4 @@
-"""Text that others wrote: it is shown, and obeyed by nothing."""
+"""Text from users and plugins is displayed, and never interpreted."""
 
 from __future__ import annotations
 

@@ -99,6 +99,7 @@ def test_channels_last(tmp_path: Path, stored: tuple[int, ...]) -> None:
             Hdf5(tmp_path / "a.h5")
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 19), max_size=12), st.sampled_from([None, 1, 4, 20]))
 @settings(deadline=None, max_examples=25)
 def test_any_order_however_it_is_chunked(tmp_path_factory, index: list[int], chunk: int | None) -> None:

@@ -75,6 +75,7 @@ def test_16_bits_are_never_cut_down_to_8(tmp_path: Path) -> None:
             ImageFolder(deep_png(tmp_path / "colour.png", numbers(6, 6, channels, kind="u2")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["f4", "f8", "f2", ">f4", ">u2", "i2", "u4", "u1"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("compression", [None, "zlib"])

@@ -149,6 +149,7 @@ def test_other_objects_are_refused(tmp_path: Path, items: tuple[Any, ...], compl
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_any_part_of_a_file_or_damage_to_it_gives_an_error_or_a_pair(tmp_path: Path) -> None:
     file = saved(tmp_path, objects(np.eye(3), 1e-23))
     whole = file.read_bytes()

@@ -48,6 +48,7 @@ def test_at_150_pixels_it_is_the_papers_decoder() -> None:
     assert sizes(decoder, torch.zeros(1, LATENT), nn.ConvTranspose2d) == [size for *_, size in DECODER]
 
 
+@pytest.mark.slow
 @given(size=st.integers(15, 1500), channels=st.integers(1, 5))
 @settings(deadline=None, max_examples=40)
 def test_what_was_encoded_is_decoded_to_the_same_size(size: int, channels: int) -> None:

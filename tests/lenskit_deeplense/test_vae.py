@@ -71,6 +71,7 @@ def test_the_loss_is_a_bound_of_the_evidence_divided_by_the_pixels(beta: float) 
     assert outputs["loss"].item() * SIZE**2 == pytest.approx((error + beta * kl).item(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_latents_are_drawn_from_what_the_heads_say() -> None:
     method, batch = vae(), images(400)
     with torch.no_grad():

@@ -37,6 +37,7 @@ def projected(run: Run, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         return features.numpy(), run.method().project(features).numpy()
 
 
+@pytest.mark.slow
 def test_embeds_stored_images(run: Run, images: Path, tmp_path: Path) -> None:
     assert lenskit(["embed", str(run.path), "--data", str(images), "-o", str(tmp_path / "f.parquet")]) == 0
     found = Embeddings.load(tmp_path / "f.parquet")
@@ -81,6 +82,7 @@ def test_all_views_of_stored_lenses_say_which_lens_they_show(run: Run, store: Pa
     np.testing.assert_allclose(np.asarray(first.features), np.asarray(found.features)[::2], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_embeds_simulated_lenses_that_training_did_not_see(run: Run) -> None:
     found = Embed(lenses=20, seed=3)([run])[run.name]
     assert found.path == run.path / "evaluations" / "embed" / "features.zarr"
@@ -111,6 +113,7 @@ def test_changes_priors_and_simulator(run: Run) -> None:
         Embed(set=["widht=3"])([run])
 
 
+@pytest.mark.slow
 def test_projections_are_written_where_there_are_any(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     assert list(Embed(lenses=5)([run])[run.name].representations) == ["backbone", "projection"]
     assert list(Embed(lenses=5, projection=False)([run])[run.name].representations) == ["backbone"]

@@ -49,6 +49,7 @@ class TestFigures:
         assert math.isnan(result.spearman.value) == (not varies[1])
         assert bool(result.note) == (not all(varies))
 
+    @pytest.mark.slow
     @settings(max_examples=50, deadline=None)
     @given(truth=numbers, prediction=numbers, counts=arrays(int, (12, 3), elements=st.integers(0, 3)))
     def test_of_resamples(self, truth, prediction, counts):
@@ -142,6 +143,7 @@ class TestSeveralFits:
 
 
 class TestClasses:
+    @pytest.mark.slow
     def test_is_scikit_learns(self):
         rng = np.random.default_rng(0)
         truth = rng.choice(3, 200, p=[0.6, 0.3, 0.1]).astype(float)

@@ -84,6 +84,7 @@ def test_predictions_need_no_simulation(packaged: Path, images: Path, tmp_path: 
     assert list(rows[0]) == ["name", "width", "width_low", "width_high", "distance", "unlike_training"]
 
 
+@pytest.mark.slow
 def test_stored_lenses_are_judged_too(run: Run, images: Path, labelled: str) -> None:
     folder = lenskit.evaluate("package", run, output="judged", judge=labelled, **FEW)
     own, judged = json.loads((folder / "encoder.json").read_text())["results"]
@@ -106,6 +107,7 @@ def test_the_card_holds_no_path(run: Run, images: Path, labelled: str) -> None:
     assert str(images.parent) not in (folder / "encoder.json").read_text()
 
 
+@pytest.mark.slow
 def test_an_average_is_calibrated_as_it_is_used(run: Run, tmp_path: Path) -> None:
     folder = lenskit.evaluate("package", run, output="turned", average=True, **FEW)
     head, encoder = Head.load(folder / "head.safetensors"), Encoder.load(folder)
@@ -143,6 +145,7 @@ def test_a_fine_tuned_model_is_packaged(run: Run, images: Path, tmp_path: Path) 
         assert float(theirs["width"]) == pytest.approx(float(ours["width"]), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_bad_wishes_are_one_line(run: Run, packaged: Path, images: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the lenses have no parameter 'nothing'; they have width"):
         lenskit.evaluate("package", run, output="other", parameter=["nothing"], **FEW)
@@ -194,6 +197,7 @@ def test_evaluations_take_an_encoder_in_place_of_a_run(
         lenskit.evaluate("invariance", packaged, **few)
 
 
+@pytest.mark.slow
 def test_an_encoder_by_name_beside_a_run(run: Run, images: Path, tmp_path: Path) -> None:
     rows = lenskit.evaluate("predict", "dotty", [str(images)], output="p.csv")
     assert len(rows) == 12

@@ -72,6 +72,7 @@ class TestScatter:
             truth, prediction, self.score, symbol=r"$\theta_E$", unit="arcsec", names=names, noun="lenses", **options
         )
 
+    @pytest.mark.slow
     def test_names_are_beside_their_points_and_apart(self):
         figure = self.figure()
         drawn(figure)

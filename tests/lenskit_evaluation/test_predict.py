@@ -51,6 +51,7 @@ def test_files_give_what_the_model_in_memory_gives(run: Run, images: Path, tmp_p
     assert [row["unlike_training"] == "1" for row in rows] == flags.tolist()
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_stated_share_of_those_judged_on(run: Run) -> None:
     findings = Finetune(**QUICK)([run])
     model, test = findings.models["blobs"], findings.test
@@ -73,6 +74,7 @@ def test_classes_give_probabilities(run: Run, images: Path) -> None:
     assert "unlike_training" not in rows[0]
 
 
+@pytest.mark.slow
 def test_the_head_of_a_supervised_run(tmp_path: Path, images: Path) -> None:
     config = Config.resolve(
         {

@@ -14,6 +14,7 @@ from lenskit.errors import UsageError
 from lenskit_evaluation.rings import draw_rings
 
 
+@pytest.mark.slow
 def test_each_image_has_its_ring_about_the_middle() -> None:
     images = torch.randn(7, 1, 41, 41, generator=torch.Generator().manual_seed(0))
     radius = [0.5, 1.0, 0.8, np.nan, 0.2, 0.3, 0.4]

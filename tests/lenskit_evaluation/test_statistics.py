@@ -59,6 +59,7 @@ def test_two_images_of_a_lens_are_its_views() -> None:
     assert alone.n == 7
 
 
+@pytest.mark.slow
 def test_of_a_run(run: Run) -> None:
     found = statistics_of(run, lenses=300)
     assert (found.n, found.pairs) == (300, 256)

@@ -36,7 +36,10 @@ def test_it_is_small_and_says_what_it_is(shipped: EncoderRun) -> None:
 
 @pytest.mark.slow
 def test_intervals_hold_on_the_lenses_that_it_was_calibrated_for(shipped: EncoderRun) -> None:
-    """48 lenses of its simulator: 68 % within the interval, but for three standard deviations of a binomial."""
+    """68 % of 48 lenses of the encoder's simulator are within the 68 % interval.
+
+    The tolerance is three standard deviations of a binomial distribution.
+    """
     simulator, encoder = shipped.simulator(), shipped.encoder()
     assert shipped.head is not None
     head = Head.load(shipped.head)
@@ -51,8 +54,10 @@ def test_intervals_hold_on_the_lenses_that_it_was_calibrated_for(shipped: Encode
 
 @pytest.mark.slow
 def test_real_lenses_that_it_has_never_seen(real_data: Path, tmp_path: Path) -> None:
-    """20 lenses of the SLACS survey; no label was used to train, to fit or to calibrate. The best constant errs by .158
-    arcsec in the mean."""
+    """Predict the Einstein radii of 20 lenses of the SLACS survey.
+
+    No label was used to train, fit or calibrate. The best constant has a mean absolute error of 0.158 arcsec.
+    """
     table = tmp_path / "radii.csv"
     data = f"fits-folder:{real_data / 'slacs'}?pixel_scale=0.05"
     lenskit.evaluate("predict", "hst-lens", [data], output=str(table))

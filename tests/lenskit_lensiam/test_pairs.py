@@ -1,4 +1,4 @@
-"""The lens-fixed pair, turned and not, and the pairs of control experiments."""
+"""Lens-fixed pairs, with and without rotation, and pairs of control experiments."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_pairs_share_the_parameters_of_one_group_and_no_others(strategy: type, s
     for parameter in source.parameters:
         one, other = batch.parameters[parameter.name].T
         if parameter.name in ("source_dx", "source_dy", "source_magnification"):
-            continue  # these are drawn with the source, and follow from the lens too
+            continue  # these belong to the source, but also depend on the lens
         equal = (one == other).float().mean()
         assert (equal == 1) == (parameter.group == same), parameter.name
         assert equal in (0, 1) or parameter.name == "psf", parameter.name
@@ -56,12 +56,12 @@ def test_pairs_of_one_source_share_how_it_looks() -> None:
     scenes = [SIMULATOR.scene(0, "train", torch.arange(50), view, shared={"source"}) for view in (0, 1)]
     for name in ("source_half_light_radius", "source_e1", "source_n", "source_R_sersic", "companion_flux"):
         assert torch.equal(scenes[0][name], scenes[1][name])
-    # Its place too, in the plane of the source and where both lenses magnify it enough.
+    # The position in the source plane is the same too, if both lenses magnify the source enough there.
     assert (scenes[0]["source_dx"] == scenes[1]["source_dx"]).float().mean() > 0.5
 
 
 def test_pairs_of_one_instrument_share_the_level_of_the_noise_and_not_the_noise() -> None:
-    """Sharing the noise itself, pixel by pixel, would make it all that is learned."""
+    """If both images had the same noise in each pixel, only noise would be learned."""
     scenes = [SIMULATOR.scene(0, "train", torch.arange(50), view, shared={"instrument"}) for view in (0, 1)]
     assert torch.equal(scenes[0]["log_noise"], scenes[1]["log_noise"])
     assert torch.equal(scenes[0]["psf"], scenes[1]["psf"])

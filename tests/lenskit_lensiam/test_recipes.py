@@ -41,7 +41,7 @@ def test_these_are_all() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_trains_two_batches_of_a_smaller_kind(name: str, tmp_path: Path) -> None:
-    """The recipe's components and options, with fewer and smaller lenses, and a small network."""
+    """Train with a recipe's options, on few lenses, small inputs and a small network."""
     recipe = read_recipe(name)
     vit = recipe["backbone"]["name"].startswith("timm:")
     small = {
@@ -54,14 +54,14 @@ def test_trains_two_batches_of_a_smaller_kind(name: str, tmp_path: Path) -> None
     assert run.finished
     encoder = run.encoder()
     pixels = recipe["simulator"].get("pixels", 110)
-    # Two blurs and the model of the lens light.
+    # Two unsharp masks, and the image minus a model of the lens light.
     channels = 3 if name == "hst-lens" else recipe.get("input", {}).get("channels", 1)
     assert (encoder.image_shape, encoder.backbone.channels) == ((1, pixels, pixels), channels)
     assert encoder(torch.rand(2, 1, pixels, pixels)).isfinite().all()
 
 
 def test_the_papers_recipe_is_the_papers() -> None:
-    """Chang et al. 2023, Sec. 3, and what its authors released."""
+    """Options are those of Chang et al. 2023, Sec. 3, and of the authors' release."""
     config = Config.resolve(read_recipe("lensiam-paper"))
     settings, optimizer = config.build("train"), config.build("optimizer")
     assert (settings.batch_size, settings.epochs, settings.lenses) == (400, 800, 100_000)
@@ -82,5 +82,5 @@ def test_the_papers_baseline_differs_in_its_pairs_only() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_nothing_of_the_machine(name: str) -> None:
-    """Options of the hardware belong to the user."""
+    """Users choose the hardware."""
     assert not {"accelerator", "devices", "num_nodes", "strategy"} & set(read_recipe(name).get("train", {}))

@@ -1,4 +1,4 @@
-"""COOLEST templates: there and back, through lenstronomy's own reader, and from COOLEST's own classes."""
+"""COOLEST templates: round trips, lenstronomy's reader, COOLEST's own classes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ X, Y = torch.meshgrid(
 
 
 def assert_same(first: LensSystem, second: LensSystem, tolerance: float = 1e-12) -> None:
-    """The same deflections and the same light."""
+    """Assert that two systems have the same deflections and light."""
     for ours, theirs in zip(deflection(X, Y, first.lens), deflection(X, Y, second.lens), strict=True):
         assert (ours - theirs).abs().max() <= tolerance
     for part in ("source", "lens_light"):
@@ -84,6 +84,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["lens.json"]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(q=st.floats(0.15, 1), phi=st.floats(-4, 4), gamma=st.floats(0, 0.5), psi=st.floats(-4, 4))
 def test_all_angles_come_back(tmp_path_factory, q: float, phi: float, gamma: float, psi: float) -> None:
@@ -98,7 +99,7 @@ def test_all_angles_come_back(tmp_path_factory, q: float, phi: float, gamma: flo
 
 
 def test_lenstronomys_reader_finds_the_same_system(tmp_path: Path) -> None:
-    """Its +x points to the left, and with it the grid's columns: the images are the same."""
+    """lenstronomy's +x and columns of the grid point left, so images are the same."""
     to_coolest(SYSTEM, tmp_path / "lens.json")
     theirs = through_lenstronomy(tmp_path / "lens.json")
     model, values = theirs["kwargs_model"], theirs["kwargs_result"]
@@ -117,7 +118,10 @@ def test_lenstronomys_reader_finds_the_same_system(tmp_path: Path) -> None:
 
 
 def test_images_are_written_beside_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And found by lenstronomy, which looks for them in the working directory, on a grid that is ours turned around."""
+    """lenstronomy finds the images, which it expects in the working directory.
+
+    Its x axis is reversed.
+    """
     image, psf = np.arange(400.0).reshape(20, 20), np.eye(5) / 5
     system = LensSystem(SYSTEM.lens, SYSTEM.source, shape=(20, 20), pixel_scale=0.1)
     to_coolest(system, tmp_path / "lens.json", image=image, noise_map=np.ones_like(image), psf=psf)
@@ -132,7 +136,7 @@ def test_images_are_written_beside_the_template(tmp_path: Path, monkeypatch: pyt
 
 
 def coolest_template() -> tuple[COOLEST, dict[str, float], dict[str, float], dict[str, float]]:
-    """A template by COOLEST's own classes."""
+    """Build a template with COOLEST's own classes."""
     mass = {"theta_E": 1.2, "gamma": 1.9, "q": 0.7, "phi": 35.0, "center_x": 0.1, "center_y": -0.2}
     light = {"I_eff": 2.0, "theta_eff": 0.3, "n": 1.2, "q": 0.6, "phi": -70.0, "center_x": 0.0, "center_y": 0.1}
     shear = {"gamma_ext": 0.07, "phi_ext": 20.0}
@@ -153,7 +157,7 @@ def coolest_template() -> tuple[COOLEST, dict[str, float], dict[str, float], dic
 
 
 def test_templates_of_coolests_own_classes_are_read(tmp_path: Path) -> None:
-    """And mean what COOLEST's own profiles compute."""
+    """Deflections and light agree with COOLEST's own profiles."""
     template, mass, light, shear = coolest_template()
     JSONSerializer(str(tmp_path / "lens"), template).dump_simple()
     found = from_coolest(tmp_path / "lens.json")
@@ -182,7 +186,7 @@ def test_scenes_of_the_simulator_are_written(tmp_path: Path) -> None:
     assert not (tmp_path / "lens.json").exists()
     to_coolest(system, tmp_path / "lens.json", drop_cores=True)
     found = from_coolest(tmp_path / "lens.json")
-    # A core's trace falls with the cube of the radius over the break radius.
+    # The effect of a core falls with the cube of the radius over the break radius.
     radius = torch.hypot(X - scene["source_x"][1], Y - scene["source_y"][1])
     outside = radius > 10 * scene["source_Rb"][1]
     alone = [surface_brightness(X, Y, system.source[:1])[0], surface_brightness(X, Y, found.source[:1])[0]]
@@ -191,7 +195,7 @@ def test_scenes_of_the_simulator_are_written(tmp_path: Path) -> None:
 
 
 def test_scenes_with_redshifts_and_neighbours(tmp_path: Path) -> None:
-    """Which light what of the frame is not the arc as the simulator does, in its units, and come back."""
+    """Neighbours have the simulator's light and units, and survive a round trip."""
     physical = {"velocity_dispersion": "250", "z_lens": "uniform(0.2, 0.5)", "z_source": "uniform(1, 2)"}
     simulator = HST(pixels=32, pixel_scale=0.1, neighbours="choice(0, 2, 3)", **physical)
     scene = simulator.scene(1, "train", torch.arange(8), dtype=torch.float64)
@@ -205,7 +209,7 @@ def test_scenes_with_redshifts_and_neighbours(tmp_path: Path) -> None:
         assert (system.lens_redshift, system.source_redshift) == (scene["z_lens"][row], scene["z_source"][row])
         assert (system.shape, system.pixel_scale) == ((32, 32), 0.1)
         found = surface_brightness(axis[None, :], axis[:, None], system.lens_light[1:]) if number else torch.zeros(1)
-        # But for the few pixels about a centre, over which the simulator averages.
+        # A few pixels about a centre differ, because the simulator averages over these.
         same = (found - light[row]).abs() <= 1e-9 * light[row].abs()
         assert same.double().mean() > 0.6
         to_coolest(system, tmp_path / "lens.json", drop_cores=True)

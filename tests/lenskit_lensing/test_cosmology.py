@@ -67,7 +67,7 @@ def test_lensing_is_lenstronomys(z_lens: float, gap: float, log_mass: float, sig
     ours, reference = cosmology_named("Planck18"), LensCosmo(z_lens, z_source, cosmo=cosmology.Planck18)
     redshifts = column(z_lens), column(z_source)
     constant = lenstronomy_constants
-    # lenstronomy's solar mass is 3e-4 heavier than what GM_sun and c, both known far better, make of it.
+    # lenstronomy's solar mass is 3e-4 heavier than the one from GM_sun and c, which are known far better.
     heavier = constant.G * constant.M_sun / constant.c**2 / constant.Mpc / G_OVER_C2
 
     theta_E = ours.einstein_radius_sis(column(sigma), *redshifts)

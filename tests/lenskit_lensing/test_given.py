@@ -1,4 +1,4 @@
-"""Tables of parameters for the simulators of lenses: the same lenses, and what is refused."""
+"""Tables of parameters for simulators of lenses: same lenses, and errors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_recorded_values_give_the_same_image_whatever_else_is_drawn() -> None:
-    """Of another seed, so that nothing else than what the table says can make the images the same."""
+    """The seeds differ, so that only the table can make the images equal."""
     simulator = HST(**QUIET, source_core_radius="0.1")
     index = torch.arange(5)
     scene = simulator.scene(1, "train", index)
@@ -64,7 +65,7 @@ def test_of_no_merger_nothing_can_be_said() -> None:
 
 @pytest.mark.parametrize("name", ["theta_E", "gamma", "light_n", "source_half_light_radius", "log_noise"])
 def test_what_a_prior_may_not_be_a_cell_may_not_be(name: str) -> None:
-    """At both ends of the domain: what `--set` refuses, and it alone."""
+    """At both ends of the domain, a cell fails exactly if `--set` fails."""
     simulator = HST(**SMALL)
     low, high, words = DOMAINS[name]
     for value, refused in ((low, True), (high, True), (low + 1e-6 * (high - low), False), (high * 0.999, False)):

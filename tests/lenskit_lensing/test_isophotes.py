@@ -1,4 +1,4 @@
-"""Isophotes that are no ellipses, against closed forms."""
+"""Isophotes other than ellipses, against closed forms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ points = st.tuples(st.floats(0.01, 4), st.floats(-math.pi, math.pi))
 
 
 def at(profile, x: Tensor | float, y: Tensor | float, **parameters: float) -> Tensor:
-    """The profile at some points, (k,)."""
+    """Profile at points, (k,)."""
     x, y = (torch.as_tensor(part, dtype=torch.float64).reshape(1, 1, -1) for part in (x, y))
     return profile(x, y, **{k: torch.tensor([v], dtype=torch.float64) for k, v in parameters.items()})[0, 0]
 
@@ -48,7 +48,10 @@ def test_zero_amplitudes_give_the_plain_profile(ellipse: dict, point: tuple[floa
 @settings(max_examples=60, deadline=None)
 @given(ellipse=ellipses, anomaly=st.floats(-math.pi, math.pi), m3=st.floats(-0.2, 0.2), m4=st.floats(-0.2, 0.2))
 def test_multipoles_move_an_isophote_by_their_amplitude(ellipse: dict, anomaly: float, m3: float, m4: float) -> None:
-    """The point of the ellipse of radius R with this eccentric anomaly, moved outwards, is as bright as at R."""
+    """A point of the ellipse of radius R, moved outwards, is as bright as at R.
+
+    The point has the eccentric anomaly `anomaly`.
+    """
     radius, direction = 0.7, 20.0
     e, axis = math.hypot(ellipse["e1"], ellipse["e2"]), math.atan2(ellipse["e2"], ellipse["e1"]) / 2
     q = (1 - e) / (1 + e)
@@ -83,7 +86,10 @@ def test_a_twist_turns_each_circle_by_its_angle(ellipse: dict, point: tuple[floa
     ("structure", "factor"), [({"twist": 60.0}, 1), ({"m3": 0.2}, 1 + 0.2**2 / 2), ({"m4": -0.1}, 1 + 0.1**2 / 2)]
 )
 def test_the_flux_is_as_stated(structure: dict[str, float], factor: float) -> None:
-    """In rings about the centre: the trapezoidal rule along the logarithm of the radius, and around."""
+    """Integrate the light in rings about the centre.
+
+    The trapezoidal rule is applied along the logarithm of the radius and along the ring.
+    """
     log_r = torch.linspace(math.log(1e-3), math.log(1e3), 1201, dtype=torch.float64)
     angle = torch.arange(96, dtype=torch.float64) * (2 * math.pi / 96)
     r = log_r.exp()[:, None]

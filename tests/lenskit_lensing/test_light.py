@@ -93,7 +93,10 @@ def test_profiles_are_finite_at_their_centre() -> None:
 
 
 def test_light_of_a_profile_without_core() -> None:
-    """lenstronomy's closed form for the flux; and R_sersic is the half-light radius, as far as b_n's formula goes."""
+    """Compare the flux with lenstronomy's closed form.
+
+    R_sersic is the half-light radius, up to the accuracy of the formula for b_n.
+    """
     n = torch.tensor([1.0, 2.0, 4.0, 6.0], dtype=torch.float64)
     flux, radius = core_sersic_light(torch.zeros_like(n), n, torch.zeros_like(n))
     expected = [Sersic().total_flux(amp=1, R_sersic=1, n_sersic=index) for index in n.tolist()]
@@ -129,7 +132,7 @@ def test_light_is_the_integral_of_the_profile(Rb: float, n: float, gamma: float)
     inner, middle, outer = light(-30, -5), light(-5, math.log(float(radius))), light(math.log(float(radius)), 15)
     total = inner + middle + outer
     assert float(flux) == pytest.approx(total, rel=5e-3)
-    # The light between the radius found and that of half the light, over how much there is in a ring.
+    # Error of ln(radius): the light between the radius found and the half-light radius, over the light of a ring.
     assert abs(inner + middle - total / 2) / ring(math.log(float(radius))) < 5e-3
 
 
@@ -165,7 +168,10 @@ def test_profiles_by_lenstronomys_names(name: str, dtype: torch.dtype, tolerance
 def test_single_precision_over_the_domain(
     R_sersic: float, n_sersic: float, core: float, gamma: float, shape: dict, center: dict
 ) -> None:
-    """Of profiles at one and the same rounded position; at their centre they are flat, so it may be on a ray."""
+    """Both precisions use the same rounded position of a profile.
+
+    The centre may be on a ray, because profiles are flat there.
+    """
     common = {"R_sersic": R_sersic, "n_sersic": n_sersic} | shape | center
     for name, own in (("SERSIC_ELLIPSE", {}), ("CORE_SERSIC", {"Rb": core * R_sersic, "gamma": gamma})):
         single = {key: np.float64(np.float32(value)) for key, value in (common | own).items()}
@@ -204,7 +210,7 @@ def test_mistakes_are_named(component: tuple[str, dict], complaint: str) -> None
 
 @NAMES
 def test_gradients(name: str) -> None:
-    """With respect to positions, all parameters and, where there is one, the image."""
+    """Check gradients with respect to positions, all parameters, and any image."""
     x, y = X[None, ::8, ::10].clone().requires_grad_(), Y[None, ::8, ::10].clone().requires_grad_()
     parameters = {k: torch.as_tensor(v, dtype=torch.float64) for k, v in EXAMPLES[name].items()}
     leaves = [value.clone().requires_grad_() for value in parameters.values()]

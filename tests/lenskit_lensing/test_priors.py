@@ -1,4 +1,4 @@
-"""What priors may be, and what is said of those that may not."""
+"""Valid priors, and messages about invalid ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ OF_HST = sorted(DOMAINS.keys() & signature(HST).parameters)
 
 
 def ends(name: str) -> tuple[float, float]:
-    """The values just within a domain; of an ellipticity, as far as they may be together with another."""
+    """Values just within a domain.
+
+    For a component of an ellipticity or shear, the limit is the maximum length of the vector.
+    """
     low, high, _ = DOMAINS[name]
     if name in PARTNERS:
         high = next(bound for pair, (_, bound) in JOINTLY.items() if name in pair)

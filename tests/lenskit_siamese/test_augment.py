@@ -109,6 +109,7 @@ def reference_crop(height, width, scale, ratio, area, aspect, top, left) -> list
     return [(height - h) // 2, (width - w) // 2, h, w]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     size=st.tuples(st.integers(1, 120), st.integers(1, 120)),

@@ -79,6 +79,7 @@ def test_the_optimiser_is_the_papers():
     assert {parameter.ndim for parameter in spared["params"]} == {1}
 
 
+@pytest.mark.slow
 def test_it_learns_what_two_views_share():
     method = small()
     method.optimizer_settings = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)

@@ -185,6 +185,7 @@ class Acme(Dataset):
 """
 
 
+@pytest.mark.slow
 def test_undefined_pixels_of_a_third_party_are_counted_and_filled(
     install: Callable[..., None], lenskit: Callable[..., Any]
 ) -> None:

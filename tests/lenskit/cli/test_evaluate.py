@@ -13,7 +13,6 @@ import pytest
 
 import lenskit as api
 from lenskit.registry import registry
-from lenskit_toys.note import Note
 
 Lenskit = Callable[..., Any]
 FEW = ("--lenses", "20", "--test-lenses", "10")
@@ -135,12 +134,25 @@ def test_from_python(run: Path) -> None:
         api.evaluate("crowdign", run)
 
 
+FREE_NOTE = """
+@hookimpl
+def lenskit_evaluations():
+    return [Component("free-note", "acme_note:FreeNote", "A note without runs")]
+"""
+WITHOUT_RUNS = """
+from lenskit_toys.note import Note
+
+class FreeNote(Note):
+    without_runs = True
+"""
+
+
 def test_an_evaluation_says_whether_it_needs_a_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    install: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(api.UsageError, match="note needs a run"):
         api.evaluate("note", [], ["a.fits"], output="b")
-    monkeypatch.setattr(Note, "without_runs", True)
-    api.evaluate("note", [], ["a.fits"], output="b")
+    install("acme", FREE_NOTE, acme_note=WITHOUT_RUNS)
+    api.evaluate("free-note", [], ["a.fits"], output="b")
     said = json.loads(capsys.readouterr().out)
     assert (said["runs"], said["inputs"]) == ([], ["a.fits"])

@@ -184,6 +184,7 @@ def test_imports_nothing_heavy(line: str) -> None:
     assert not HEAVY & imported
 
 
+@pytest.mark.slow
 def test_the_installed_command_and_the_module_are_the_same() -> None:
     script = Path(sys.executable).with_name("lenskit")
     outputs = {

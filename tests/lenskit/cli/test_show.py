@@ -56,12 +56,14 @@ def test_each_flag_changes_the_picture(flags: tuple, lenskit: Callable[..., Any]
     assert Path("other.png").read_bytes() != Path("plain.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_strategies_side_by_side(lenskit: Callable[..., Any]) -> None:
     assert lenskit(*BLOBS, "--pairs", "lens-fixed", "-o", "one.png").status == 0
     assert lenskit(*BLOBS, "--pairs", "lens-fixed", "--pairs", "default", "-o", "two.png").status == 0
     assert height_to_width("two.png") < 0.7 * height_to_width("one.png")
 
 
+@pytest.mark.slow
 def test_what_the_views_are_made_of_comes_first(lenskit: Callable[..., Any]) -> None:
     """If one image is augmented twice, `--before` adds a third row."""
     for flags, name in (((), "two.png"), (("--before",), "three.png")):
@@ -69,6 +71,7 @@ def test_what_the_views_are_made_of_comes_first(lenskit: Callable[..., Any]) -> 
     assert height_to_width("three.png") > 1.3 * height_to_width("two.png")
 
 
+@pytest.mark.slow
 def test_a_run_and_a_recipe_can_be_shown(lenskit: Callable[..., Any]) -> None:
     lenskit(*BLOBS, "--pairs", "default", "-o", "flags.png")
     Path("run.toml").write_text(lenskit("train", "--recipe", "toys", "--pairs", "default", "--print-config").out)
@@ -77,12 +80,14 @@ def test_a_run_and_a_recipe_can_be_shown(lenskit: Callable[..., Any]) -> None:
     assert Path("config.png").read_bytes() == Path("recipe.png").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["pdf", "svg"])
 def test_draws_for_print(ending: str, lenskit: Callable[..., Any]) -> None:
     assert lenskit(*BLOBS, "-o", f"a.{ending}").status == 0
     assert {"pdf": b"%PDF", "svg": b"<?xml"}[ending] in Path(f"a.{ending}").read_bytes()[:10]
 
 
+@pytest.mark.slow
 def test_draws_stored_lenses_as_they_are(folder: Path, lenskit: Callable[..., Any]) -> None:
     """All lenses are drawn if there are fewer than asked; stored pairs stay pairs."""
     for flags, name in (((), "single.png"), (("--lenses", 2), "fewer.png"), (("--pairs", "default"), "pairs.png")):

@@ -51,6 +51,7 @@ def test_a_recipe_says_which_lenses(lenskit: Callable[..., Any]) -> None:
     assert (plan.configuration["simulator"]["name"], plan["lenses"]) == ("blobs@lenskit-ssl-toys", 16)
 
 
+@pytest.mark.slow
 def test_the_path_alone_goes_on_with_a_store(lenskit: Callable[..., Any], tmp_path: Path) -> None:
     for out in ("pairs.zarr", "pairs.h5"):
         assert lenskit(*BLOBS, "--lenses", 7, "--chunk", 3, "--out", out).status == 0
@@ -86,6 +87,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_flags_that_name_no_configuration_are_over_the_one_that_is_there(lenskit: Callable[..., Any]) -> None:
     flags = ("--pairs", "default", "--views", 3, "--lenses", 7, "--chunk", 3, "--split", "test")
     assert lenskit(*BLOBS, *flags, "--out", "pairs.zarr").status == 0

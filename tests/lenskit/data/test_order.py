@@ -25,6 +25,7 @@ def test_every_lens_comes_once_a_pass(lenses: int, chunk: int, seed: int) -> Non
         assert len({tuple(one.tolist()) for one in passes}) == 3
 
 
+@pytest.mark.slow
 @given(SIZES, CHUNKS, SEEDS, st.data())
 @settings(deadline=None, max_examples=60)
 def test_a_place_has_its_lens_whatever_was_asked_before(

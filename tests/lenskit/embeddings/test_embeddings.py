@@ -73,6 +73,7 @@ def assert_same(one: Embeddings, other: Embeddings) -> None:
     np.testing.assert_array_equal(one.view, other.view)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 @settings(
     deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -105,6 +106,7 @@ def test_files_of_many_chunks(tmp_path: Path, ending: str) -> None:
         assert len(list((path / "theta_E").glob("c.*"))) == 3
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(deadline=None, max_examples=30)
 def test_features_on_disk_are_taken_by_rows_as_an_array_is(stored: Embeddings, data: st.DataObject) -> None:
@@ -135,6 +137,7 @@ def test_opening_a_file_reads_no_features(stored: Embeddings) -> None:
     assert np.asarray(stored.features).shape == (30, 5)
 
 
+@pytest.mark.slow
 def test_xarray_opens_it_with_named_dimensions_and_units(tmp_path: Path) -> None:
     xarray = pytest.importorskip("xarray")
     whole = made(20)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -98,41 +97,3 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path, install, lenskit) -> Non
         with pytest.raises(LenskitError, match=complaint):
             open_run(name)
         assert "\n" not in lenskit("embed", name, "--lenses", 2).complaint(1)
-
-
-def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
-    encoder = Encoder.load(FOLDER)
-    encoder.save(tmp_path / "whole")
-    encoder.save(tmp_path / "half", half=True)
-    weights = [Encoder.load(tmp_path / name).backbone.state_dict() for name in ("whole", "half")]
-    for whole, half in zip(*(each.values() for each in weights), strict=True):
-        assert half.dtype == whole.dtype
-        # The shipped weights were rounded.
-        torch.testing.assert_close(half, whole, rtol=0, atol=0)
-    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
-    assert sizes[1] < sizes[0]
-
-
-def test_a_card_of_images_of_any_shape(tmp_path: Path) -> None:
-    card = {
-        "format": 1,
-        "backbone": {"name": "tiny"},
-        "input": {"stretch": "linear", "size": 12, "channels": 2},
-        "image_shape": None,
-    }
-    encoder = Encoder.untrained(card, seed=0).eval()
-    with torch.inference_mode():
-        assert encoder(torch.rand(2, 1, 20, 30)).shape == (2, 16)
-        assert encoder(torch.rand(2, 2, 12, 12)).shape == (2, 16)
-        with pytest.raises(UsageError, match=r"input.channels=2 needs images with one channel, .* these have 3"):
-            encoder(torch.rand(2, 3, 12, 12))
-        with pytest.raises(UsageError, match="takes images .*n, channels x height x width.*, got 2 x 3"):
-            encoder.check_shape((2, 3))
-    encoder.save(tmp_path / "any")
-    assert Encoder.load(tmp_path / "any").image_shape is None
-    with pytest.raises(UsageError, match="takes images of any shape cannot be exported"):
-        encoder.fixed_shape  # noqa: B018
-    card["input"] = {"stretch": "linear", "size": 12}
-    (tmp_path / "any" / "encoder.json").write_text(json.dumps(card))
-    with pytest.raises(LenskitError, match=r"images of any shape need input.size and input.channels"):
-        Encoder.load(tmp_path / "any")

@@ -34,6 +34,7 @@ def simulator(stamps: Path, **options):
     )
 
 
+@pytest.mark.slow
 def test_no_galaxy_is_on_both_sides(stamps: Path) -> None:
     lenses = simulated_split(simulator(stamps, merger_fraction=0.3), 60, 30, 0)
     shown = []

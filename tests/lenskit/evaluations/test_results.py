@@ -62,6 +62,7 @@ def test_an_outcome_of_embeddings(tmp_path: Path) -> None:
     assert found["origin"] == {"embeddings": {"mine": {"reader": "zarr", "path": "/a"}}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["random", "constant", "pixels"])
 def test_a_run_with_the_name_of_a_baseline_is_called_by_its_path(run: Run, tmp_path: Path, name: str) -> None:
     named = Run(run.path.rename(tmp_path / name))

@@ -19,7 +19,6 @@ from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.exporting.card import Facts
 from lenskit.exporting.export import export
-from lenskit.preprocessing import lens_light
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.run import Run
 
@@ -114,13 +113,14 @@ def test_a_network_with_another_stem_is_not_loaded_for_timms_own(tmp_path: Path)
         timm.create_model(f"local-dir:{folder}", pretrained=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "inputs",
     [
         {},
         {"stretch": "imagenet", "size": 48, "channels": 3},
-        pytest.param({"stretch": "unsharp+multipole", "unsharp_scale": (0.15, 0.25)}, marks=pytest.mark.slow),
-        pytest.param({"stretch": "zscale", "normalise": "standard"}, marks=pytest.mark.slow),
+        {"stretch": "unsharp+multipole", "unsharp_scale": (0.15, 0.25)},
+        {"stretch": "zscale", "normalise": "standard"},
     ],
     ids=str,
 )
@@ -129,9 +129,6 @@ def test_the_onnx_file_is_the_whole_encoder(
 ) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    # The time of tracing is proportional to the number of operations. Fewer rounds keep all kinds of operations.
-    monkeypatch.setattr(lens_light, "SHAPE_ROUNDS", 1)
-    monkeypatch.setattr(lens_light, "CLIP_ROUNDS", 2)
     encoder = encoder_of("tiny", inputs=inputs)
     folder = export(encoder, "onnx", tmp_path / "out")
     assert {path.name for path in folder.iterdir()} == {"encoder.onnx", "README.md"}

@@ -164,6 +164,7 @@ def test_stored_pairs_are_transformed(lenskit: Callable[..., Any]) -> None:
     assert refused.startswith("the pairs share source, but the images of a lens in the data share lens")
 
 
+@pytest.mark.slow
 def test_a_title_and_an_explanation_name_every_part(lenskit: Callable[..., Any]) -> None:
     show = ("show", "--simulator", "blobs", "--lenses", 2, "-o", "a.svg")
     assert lenskit(*show, "--pairs", "lens-fixed+blur", "--pairs", "single").status == 0

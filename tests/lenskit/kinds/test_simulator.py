@@ -88,6 +88,7 @@ def test_records_what_it_says(simulator: Simulator, whole: tuple[Scene, Tensor])
     assert simulator.removable <= set(simulator.groups)
 
 
+@pytest.mark.slow
 @given(chosen=st.lists(st.integers(0, len(INDEX) - 1), min_size=1, max_size=len(INDEX)))
 @settings(deadline=None, max_examples=12)
 def test_neighbours_in_the_batch_do_not_matter(
@@ -109,6 +110,7 @@ def test_neighbours_in_the_batch_do_not_matter(
     assert ((simulator.render(some) - images[chosen]).abs() <= 1e-5 * peak).all()
 
 
+@pytest.mark.slow
 def test_sharing_a_group_shares_exactly_that(simulator: Simulator) -> None:
     index = torch.arange(64)
     one = simulator.scene(1, "train", index, 0)

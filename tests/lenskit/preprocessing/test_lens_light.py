@@ -107,6 +107,7 @@ def test_the_noise_is_that_of_the_sky_and_of_photons() -> None:
         assert found[:, (radius >= low) & (radius < low + 10)].mean().item() == pytest.approx(1, abs=0.12)
 
 
+@pytest.mark.slow
 @given(st.floats(1e-15, 1e15), st.floats(-10, 10))
 @settings(deadline=None, max_examples=20)
 def test_unit_and_background_drop_out(unit: float, background: float) -> None:

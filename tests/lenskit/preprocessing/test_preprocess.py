@@ -37,6 +37,7 @@ def test_sigma_is_the_scaled_median_absolute_deviation_of_the_border() -> None:
         assert value == pytest.approx(stats.median_abs_deviation(border(image), scale="normal"), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_sigma_is_that_of_the_noise() -> None:
     """4000 borders of 128 pixels, each with an error of 10 % and a bias of 0.6 %.
 

@@ -38,6 +38,7 @@ def test_real_lenses(real_data: Path) -> None:
         np.testing.assert_allclose(ours, ZScaleInterval()(image.astype(float)), atol=1e-5)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(2, 70), tail=st.floats(1, 20), unit=st.floats(1e-20, 1e15))
 @settings(deadline=None, max_examples=40)
 def test_images_of_any_size_and_unit(seed: int, size: int, tail: float, unit: float) -> None:

@@ -127,6 +127,7 @@ def test_what_is_wrong_is_said_with_its_line(content: str | bytes, said: str) ->
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0")) | st.text("#,;\t\"'\n\r 1\u2028", max_size=4)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1), st.sampled_from(["\n", "\r\n"]))
 def test_what_csv_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list, end: str) -> None:
     text = io.StringIO(newline="")

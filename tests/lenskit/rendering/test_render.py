@@ -5,59 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import lenskit
 from lenskit.errors import LenskitError
-from lenskit.generator import KeyedGenerator
 from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
 from lenskit_toys.components import Blobs
 
-from .conftest import UNIT, rendered
-
-# --- Draws ---
-
-
-@given(
-    values=st.lists(st.one_of(st.none(), st.floats(-9, 9)), min_size=1, max_size=5),
-    how=st.sampled_from(["sample", "samples", "uniform", "normal", "several"]),
-)
-@settings(deadline=None, max_examples=40)
-def test_what_is_given_stands_in_for_a_draw_and_changes_no_other(values: list[float | None], how: str) -> None:
-    index = torch.arange(len(values))
-    stated = torch.tensor([np.nan if value is None else value for value in values], dtype=torch.float64)
-
-    def draw(given: dict[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
-        rng = KeyedGenerator(3, "a", "g", index, torch.zeros_like(index), torch.float64, given=given)
-        ways = {
-            "sample": lambda name: rng.sample(name, UNIT),
-            "samples": lambda name: rng.samples({name: UNIT, "y": UNIT})[name],
-            "uniform": lambda name: rng.uniform(name).reshape(-1),
-            "normal": lambda name: rng.normal(name).reshape(-1),
-            "several": lambda name: rng.sample(name, UNIT, 4),
-        }
-        return {name: ways[how](name) for name in ("x", "z")} | {"noise": rng.noise("x", 5)}
-
-    free, made = draw(None), draw({"x": stated})
-    assert all(torch.equal(made[name], free[name]) for name in ("z", "noise"))
-    for row, value in enumerate(values):
-        expected = free["x"][row] if value is None else torch.full_like(free["x"][row], value)
-        assert torch.equal(made["x"][row], expected)
-
-
-def test_some_of_the_addresses_draw_as_all_do() -> None:
-    index, given_x = torch.arange(6), torch.tensor([1, np.nan, 2, np.nan, 3, np.nan], dtype=torch.float64)
-    rng = KeyedGenerator(3, "a", "g", index, index + 1, rendering=index + 2, given={"x": given_x})
-    rows = torch.tensor([4, 1])
-    some = rng.of(rows)
-    assert torch.equal(some.sample("x", UNIT), rng.sample("x", UNIT)[rows])
-    assert torch.equal(some.normal("y", 3), rng.normal("y", 3)[rows])
-    assert torch.equal(some.noise("n", 4), rng.noise("n", 4)[rows])
-
-
-# --- Rendered images ---
+from .conftest import rendered
 
 
 def test_an_image_that_is_not_finite_is_no_image() -> None:

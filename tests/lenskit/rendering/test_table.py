@@ -31,6 +31,7 @@ def numbers(table: Table) -> dict[str, list[float | None]]:
     return {name: [None if math.isnan(value) else value for value in values] for name, values in read.items()}
 
 
+@pytest.mark.slow
 @given(columns=COLUMNS)
 def test_all_that_hold_the_same_are_read_as_the_same(columns: dict[str, list[float | None]]) -> None:
     """Numbers as columns, as rows, and as JSON of either give the same table."""

@@ -88,6 +88,7 @@ def test_a_format_of_a_third_party_is_written_and_gone_on_with(lenskit: Callable
     assert len([*Path("x").iterdir()]) == 5
 
 
+@pytest.mark.slow
 def test_a_store_is_known_by_its_content_and_a_new_one_by_its_ending(plan: Callable[..., Plan], tmp_path: Path) -> None:
     for path, name in {"a": "zarr", "a.zarr": "zarr", "a.h5": "hdf5", "a.hdf5": "hdf5", "a.npys": "npy-folder"}.items():
         assert format_name(tmp_path / path) == name

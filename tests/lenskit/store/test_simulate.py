@@ -210,6 +210,7 @@ def test_what_is_cut_short_or_removed_is_made_again(plan: Make, tmp_path: Path) 
     assert tree(out) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -316,6 +317,7 @@ def test_images_that_are_not_finite_or_too_bright_for_float16_are_not_stored(
         assert Store(tmp_path / dtype).missing() == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", OUT)
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(plan: Make, tmp_path: Path, format: str) -> None:
     """A limit on the size of files acts like a full disk: a write fails within a file."""

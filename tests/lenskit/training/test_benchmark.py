@@ -29,6 +29,7 @@ def test_stages_are_all_of_a_batch(toys: Any) -> None:
     assert 1e8 < measured.memory < 1e11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"train": {"accumulate": 2}}, {"train": {"precision": "bf16-mixed"}}], ids=str)
 def test_timing_changes_nothing(toys: Any, changes: dict[str, Any], tmp_path: Path) -> None:
     config = toys(**{"train": {"epochs": 1} | changes.pop("train", {})}, **changes)
@@ -49,6 +50,7 @@ def test_nothing_is_left_behind(toys: Any, tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "train",
     [{}, {"precision": "bf16-mixed"}, {"precision": "64-true"}, {"accumulate": 2}, {"channels_last": True}],

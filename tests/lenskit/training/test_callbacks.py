@@ -51,6 +51,7 @@ def test_a_line_of_figures_every_few_batches(toys, recorder, tmp_path: Path) -> 
     assert all(line["rate"] > 0 and line["collapse_std"] > 0 for line in lines)
 
 
+@pytest.mark.slow
 def test_lines_of_batches_that_are_done_again_are_taken_back(
     toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +126,7 @@ class Remove(pl.Callback):
                 Run.create(self.run.path, self.run.config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replace", [False, True])
 @pytest.mark.parametrize("after", [4, 24])
 def test_a_run_that_is_removed_while_it_trains_is_an_error(replace: bool, after: int, toys, tmp_path: Path) -> None:
@@ -165,6 +167,7 @@ def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
 # --- Checkpoints ---
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_plain_values(toys, tmp_path: Path) -> None:
     """It loads with `weights_only`, and has none of Lightning's batch counters."""
     run = train(toys(), tmp_path / "run", progress=False)
@@ -177,6 +180,7 @@ def test_a_checkpoint_holds_plain_values(toys, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_encoder_is_that_of_the_checkpoint(toys, tmp_path: Path) -> None:
     run = train(toys(), tmp_path / "run", progress=False)
     encoder = run.encoder()
@@ -265,6 +269,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
 # --- Losses that are not finite ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "what", "saved"),
     [

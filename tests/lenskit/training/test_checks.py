@@ -15,7 +15,6 @@ from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.layers import read_recipe
 from lenskit.training.runner import Job
-from lenskit_toys.components import Restless
 
 TOYS = ("train", "--recipe", "toys", "--accelerator", "cpu", "--lenses", "64")
 
@@ -70,6 +69,7 @@ def test_pairs_of_one_view_are_named_to_a_method_that_takes_one(lenskit: Callabl
     assert "use --pairs single" in complaint
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit(lenskit: Callable[..., Any]) -> None:
     save_file(resnet18(num_classes=1).state_dict(), "weights.safetensors")
     flags = ("--backbone", "resnet34", "--set", "backbone.weights=weights.safetensors")
@@ -84,18 +84,40 @@ def test_a_part_without_batch_norm_may_be_one_lens(toys) -> None:
     assert Job(toys(**config)).settings.accumulate == 8
 
 
-def test_gradients_of_a_method_that_steps_itself_cannot_be_clipped(toys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Restless, "automatic_optimization", property(lambda self: False, lambda self, value: None))
+METHODS = """
+@hookimpl
+def lenskit_methods():
+    return [
+        Component("impatient", "acme_methods:Impatient", "Steps its optimiser itself"),
+        Component("forgetful", "acme_methods:Forgetful", "Trains the backbone only"),
+    ]
+"""
+CLASSES = """
+from lenskit_toys.components import Restless
+
+class Impatient(Restless):
+    def __init__(self, backbone):
+        super().__init__(backbone)
+        self.automatic_optimization = False
+
+class Forgetful(Restless):
+    def parameter_groups(self):
+        return [{"modules": [self.backbone]}]
+"""
+
+
+def test_gradients_of_a_method_that_steps_itself_cannot_be_clipped(toys, install: Callable[..., None]) -> None:
+    install("acme", METHODS, acme_methods=CLASSES)
     with pytest.raises(
-        UsageError, match=r"'restless@lenskit-ssl-toys' steps its optimisers itself: use --set optimizer.clip=0"
+        UsageError, match=r"'impatient@lenskit-ssl-acme' steps its optimisers itself: use --set optimizer.clip=0"
     ):
-        Job(toys(optimizer={"clip": 1}))
+        Job(toys(method={"name": "impatient"}, optimizer={"clip": 1}))
 
 
-def test_a_method_that_forgets_a_parameter(toys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Restless, "parameter_groups", lambda self: [{"modules": [self.backbone]}])
-    with pytest.raises(LenskitError, match=r"of Restless has the parameter head.weight in no group"):
-        Job(toys())
+def test_a_method_that_forgets_a_parameter(toys, install: Callable[..., None]) -> None:
+    install("acme", METHODS, acme_methods=CLASSES)
+    with pytest.raises(LenskitError, match=r"of Forgetful has the parameter head.weight in no group"):
+        Job(toys(method={"name": "forgetful"}))
 
 
 FITTING = re.compile(r"use --batch-size (\d+)")

@@ -174,6 +174,7 @@ def test_a_compiled_backbone_learns_the_same_under_the_same_names(toys, tmp_path
     run.encoder()
 
 
+@pytest.mark.slow
 def test_a_teacher_and_its_student_are_both_compiled(toys) -> None:
     """The teacher is the backbone and requires no gradients, also afterwards.
 

@@ -248,6 +248,7 @@ def test_a_run_that_is_stopped_and_resumed_is_the_same_run(
     assert [line for line in figures(run) if "probe" in line] == [line for line in figures(probed) if "probe" in line]
 
 
+@pytest.mark.slow
 def test_a_weight_that_is_not_finite_is_said_before_it_is_probed(toys, tmp_path: Path) -> None:
     config = toys(method={"name": "exploding", "at": 4, "silently": True}, monitor={"probe_every": 5})
     with pytest.raises(LenskitError, match="a weight after batch 4"):

@@ -135,6 +135,7 @@ def test_the_weights_that_a_run_started_from_may_be_gone(toys, tmp_path: Path, m
     assert again.config == whole.config
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_as_it_is(toys, tmp_path: Path) -> None:
     run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
     before = run.checkpoint.stat().st_mtime_ns
@@ -142,6 +143,7 @@ def test_a_finished_run_is_left_as_it_is(toys, tmp_path: Path) -> None:
     assert run.checkpoint.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_card_with_a_wrong_checksum_is_written_again(toys, tmp_path: Path) -> None:
     run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
     file = run.path / "encoder" / "encoder.json"
@@ -240,6 +242,7 @@ def test_a_changed_configuration_is_refused_and_named(change: str, edited: Calla
     assert (path / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_where_and_how_it_is_watched_may_change(stopped: Run, edited: Callable[[dict[str, Any]], Path]) -> None:
     path = edited({
         "train": {"devices": 1, "strategy": "ddp", "channels_last": True, "checkpoint_every": 7},

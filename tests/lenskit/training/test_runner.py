@@ -56,6 +56,7 @@ def test_stored_images_make_no_lens_fixed_pairs(toys, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_epoch_of_stored_images_is_all_of_them(toys, tmp_path: Path) -> None:
     config = toys(data=stored(tmp_path, 20), pairs={"name": "default"}, train={"lenses": None})
     run = train(config, tmp_path / "run", progress=False)
@@ -63,6 +64,7 @@ def test_an_epoch_of_stored_images_is_all_of_them(toys, tmp_path: Path) -> None:
     assert json.loads((run.path / "encoder" / "encoder.json").read_text())["trained"] == {"batches": 6, "of": 6}
 
 
+@pytest.mark.slow
 def test_the_encoder_knows_the_size_of_the_pixels_that_it_was_trained_on(
     toys, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,6 +119,7 @@ def test_the_log_says_what_happened(toys, tmp_path: Path, caplog: pytest.LogCapt
     assert {name: logging.getLogger(name).level for name in levels} == levels
 
 
+@pytest.mark.slow
 def test_trains_outside_the_main_thread(toys, tmp_path: Path) -> None:
     """Signals cannot be handled there."""
     runs: list[Run] = []
@@ -148,6 +151,7 @@ def test_a_bit_that_changed_in_a_checkpoint_is_found(sealed: bool, toys, tmp_pat
             resume(run.path, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"precision": "64-true"}])
 def test_a_finished_run_mends_its_encoder(changes: dict, toys, tmp_path: Path) -> None:
     run = train(toys(train={"epochs": 1, **changes}), tmp_path / "run", progress=False)

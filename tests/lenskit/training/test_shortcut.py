@@ -89,6 +89,7 @@ def test_images_without_a_source_are_of_the_same_scenes(toys) -> None:
     torch.testing.assert_close(images, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "warned"), [({}, True), ({"light_radius_unit": "arcsec"}, False)])
 def test_the_training_log_warns_of_a_shortcut(
     options: dict[str, str], warned: bool, toys, tmp_path, caplog: pytest.LogCaptureFixture

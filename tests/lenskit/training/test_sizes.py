@@ -186,6 +186,7 @@ def test_a_run_that_is_resumed_works_out_the_same_size(toys: Callable[..., Confi
     }
 
 
+@pytest.mark.slow
 def test_it_is_the_run_with_that_size_set(toys: Callable[..., Config]) -> None:
     found, said = (Job(config) for config in (short(toys), short(toys, input={"size": 32})))
     for name, value in said.method.state_dict().items():

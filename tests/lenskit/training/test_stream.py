@@ -18,6 +18,7 @@ from lenskit.training.stream import seed_generators
 from lenskit_toys.components import Restless, Tiny
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_every_lens_once_and_in_order(toys, recorder, tmp_path: Path) -> None:
     config, seen = toys(), recorder()
     Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
@@ -25,6 +26,7 @@ def test_a_run_learns_from_every_lens_once_and_in_order(toys, recorder, tmp_path
     assert seen.counts == list(range(24))
 
 
+@pytest.mark.slow
 def test_rates_follow_the_number_of_batches(toys, recorder, tmp_path: Path) -> None:
     """The optimiser asks for one epoch of warm-up."""
     config, seen = toys(), recorder()
@@ -62,9 +64,9 @@ def test_a_resumed_run_goes_on_with_the_next_lens(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a store of sixty pairs of the toys' simulator in chunks of eight."""
+    """Make a store of 2500 pairs of the toys' simulator in chunks of 128."""
     path = tmp_path_factory.mktemp("store") / "pairs.zarr"
-    flags = "--simulator blobs --lenses 60 --chunk 8 --workers 1 --out"
+    flags = "--simulator blobs --lenses 2500 --chunk 128 --workers 1 --out"
     assert lenskit(["simulate", *flags.split(), str(path)]) == 0
     return path
 
@@ -76,17 +78,15 @@ def test_a_run_on_stored_lenses_goes_on_with_the_next(
 ) -> None:
     """For each way of holding the images and each stop.
 
-    Passes have 60 lenses, windows 24 and epochs 64.
+    Passes have 2500 lenses, windows 1024 and epochs 2600.
     """
-    monkeypatch.setattr("lenskit.data.order.WINDOW_LENSES", 24)
-    monkeypatch.setattr("lenskit.data.order.WINDOW_CHUNKS", 3)
-    data = {"name": "zarr", "path": str(store)}
+    options = {"data": {"name": "zarr", "path": str(store)}, "train": {"lenses": 2600, "batch_size": 325}}
     reference, whole = recorder(), recorder()
-    config = toys(data=data, input={"keep": "disk", "workers": 0})
+    config = toys(**options, input={"keep": "disk", "workers": 0})
     Job(config).fit(Run.create(tmp_path / "reference", config), None, False, [reference])
-    for one_pass in torch.tensor(reference.index[:180]).split(60):
-        assert one_pass.sort().values.tolist() == list(range(60))
-    config = toys(data=data, input={"keep": keep, "workers": 2})
+    for one_pass in torch.tensor(reference.index[:7500]).split(2500):
+        assert one_pass.sort().values.tolist() == list(range(2500))
+    config = toys(**options, input={"keep": keep, "workers": 2})
     run = Job(config).fit(Run.create(tmp_path / "whole", config), None, False, [whole])
     assert whole.index == reference.index
     assert torch.equal(torch.stack(whole.losses), torch.stack(reference.losses))
@@ -105,6 +105,7 @@ def test_a_run_on_stored_lenses_goes_on_with_the_next(
             assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_does_nothing(toys, tmp_path: Path) -> None:
     config = toys(train={"epochs": 1})
     run = Run.create(tmp_path / "run", config)

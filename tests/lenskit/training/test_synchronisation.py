@@ -103,12 +103,13 @@ def copies_in_a_step(config: Config) -> list[str]:
     return copies.seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "simulator",
     [
         HST,
         HST | {"noise": "instrument", "neighbours": "uniform(0, 2)", "merger_fraction": 0.5, "masked_pixels": 0.1},
-        pytest.param({"name": "euclid-challenge", "supersampling": 1}, marks=pytest.mark.slow),
+        {"name": "euclid-challenge", "supersampling": 1},
     ],
     ids=["hst", "hst-all", "euclid-challenge"],
 )

@@ -22,6 +22,7 @@ from lenskit.store.store import Store
 LENSIAM = ("theta_E", "e1", "e2", "center_x", "center_y", "gamma", "gamma1", "gamma2")
 
 
+@pytest.mark.slow
 def test_a_pair_is_a_file_as_lensiam_s(tmp_path: Path) -> None:
     """LenSiam's release has the axes (y, x, 2) and eight parameters as header keys."""
     resolved = Config.resolve({"simulator": {"name": "hst", "pixels": 24}}, only=("simulator", "pairs"))

@@ -14,6 +14,7 @@ from lenskit.errors import UsageError
 from lenskit.store.store import Store
 
 
+@pytest.mark.slow
 def test_the_file_holds_what_a_zarr_store_holds(simulated: Callable[..., Path], tmp_path: Path) -> None:
     for dtype in ("float32", "float16"):
         simulated(tmp_path / f"{dtype}.h5", "hdf5", dtype=dtype)

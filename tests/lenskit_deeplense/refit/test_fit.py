@@ -36,6 +36,7 @@ def chi2(images: Tensor, found: Fit) -> Tensor:
     return ((images - found.image).square() / VARIANCE).sum((1, 2))
 
 
+@pytest.mark.slow
 def test_without_noise_a_fit_stays_at_the_truth() -> None:
     images = 3 * CLEAN + 0.5
     found = fit(Rendered(MODEL), images, TRUTH, 12)
@@ -100,6 +101,7 @@ def test_a_start_that_is_not_finite_is_the_middle_of_the_range() -> None:
     torch.testing.assert_close(found.values, middle.expand(2, -1))
 
 
+@pytest.mark.slow
 def test_runs_in_inference_mode() -> None:
     with torch.inference_mode():
         images = noisy()

@@ -216,6 +216,7 @@ def test_a_macro_model_that_traces_no_rays_has_no_shapelets() -> None:
         Job(config({"name": "marked", "pixels": 32}, source="both"))
 
 
+@pytest.mark.slow
 def test_stored_images_know_the_simulator_that_made_them(tmp_path: Path) -> None:
     simulator = {"name": "deeplense-a", **LENSES}
     plan = Plan.of(Config.resolve({"simulator": simulator, "pairs": {"name": "single"}}), lenses=16)

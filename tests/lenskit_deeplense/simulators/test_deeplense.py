@@ -20,6 +20,7 @@ PUBLISHED = {"a": (DeepLenseA, 1.28e-4, 0.09), "b": (DeepLenseB, 1.06e-4, 0.16)}
 """Mean of the published AAE's errors without substructure, and their standard deviation divided by the mean."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_noise_has_the_level_and_the_scatter_of_the_published_errors(model: str) -> None:
     """An autoencoder's error is at least the noise, which it cannot predict."""

@@ -57,6 +57,7 @@ def test_scores_of_any_size_are_drawn(scores: np.ndarray) -> None:
     assert [patch.get_xy()[:, 1].max() for patch in figure.axes[0].patches] == pytest.approx([1, 1, 1])
 
 
+@pytest.mark.slow
 def test_labels_are_on_the_page() -> None:
     scores = np.random.default_rng(0).normal(size=120)
     figure = score_histograms(judge(TRUTH, {name: Scored(scores, "score") for name in "abcd"}, resamples=100))
@@ -81,6 +82,7 @@ def test_every_image_is_in_a_histogram(judged: Judged) -> None:
     assert np.quantile(scores, 0.999) > WIDE * np.quantile(scores, 0.001)
 
 
+@pytest.mark.slow
 def test_a_residual_is_what_is_left(judged: Judged) -> None:
     rng = np.random.default_rng(0)
     images = rng.random((4, 2, 8, 8))

@@ -92,6 +92,7 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, options: dic
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(
         st.tuples(

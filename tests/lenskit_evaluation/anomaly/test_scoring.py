@@ -69,6 +69,7 @@ def test_a_run_scores_lenses_of_all_classes_that_its_simulator_makes(linear: Run
     assert shown.reconstructions["linear"][3] == pytest.approx(made[first_row].numpy(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_what_stands_beside_it_finds_what_is_bright(linear: Run, restless: Run):
     truth, scored, _ = judge_runs([linear, restless], options(baselines=True))
     assert [*scored] == ["linear", "linear (neighbours)", "restless", "PCA", "one-class SVM", "pixels"]
@@ -78,6 +79,7 @@ def test_what_stands_beside_it_finds_what_is_bright(linear: Run, restless: Run):
         assert np.median(scored[name].scores[strange]) > np.median(scored[name].scores[~strange]), name
 
 
+@pytest.mark.slow
 def test_it_comes_out_the_same_again_also_where_a_method_draws(train_toy):
     run = train_toy("linear", method={"name": "linear", "draw": 0.5})
     first, second = (judge_runs([run], options())[1]["linear"] for _ in range(2))
@@ -158,6 +160,7 @@ def test_a_classifier_is_told_what_is_normal_and_not_warned(train_toy, caplog: p
     assert found.scores == pytest.approx(1 - logits.softmax(1)[:, 0].detach().numpy(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_on_stored_images_takes_its_neighbours_from_these(train_toy, stored_marks: Path):
     data = {"path": str(stored_marks / "none"), "name": "image-folder"}
     run = train_toy("restless", data=data, train=SMALL, pairs={"name": "default"})
@@ -226,6 +229,7 @@ def simulated_store(path: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_lenses_that_were_trained_on_are_refused(linear: Run, train_toy, tmp_path: Path):
     seen, other = simulated_store(tmp_path / "seen.zarr"), simulated_store(tmp_path / "test.zarr", split="test")
     with pytest.raises(UsageError) as caught:
@@ -260,6 +264,7 @@ def test_images_that_were_trained_on_are_warned_of(train_toy, stored_marks: Path
     assert said in warnings(caplog)
 
 
+@pytest.mark.slow
 def test_baselines_leave_their_names_to_runs(linear: Run, tmp_path: Path):
     paths = [tmp_path / name for name in ("PCA", "PCA (neighbours)")]
     runs = [Run(shutil.copytree(linear.path, path)) for path in paths]

@@ -94,6 +94,7 @@ def test_scores_are_scikit_learns_on_the_whole_test_set(run: Run, capsys: pytest
     assert (card["data"], card["learned_from"], card["stopped_by"]) == ("simulator blobs@lenskit-ssl-toys", 48, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("freeze", ["frozen", "full"])
 def test_what_is_frozen_stays(run: Run, freeze: str) -> None:
     before = run.encoder().state_dict()
@@ -168,6 +169,7 @@ def test_classes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert (findings.folders[0] / "bright.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_labels_that_are_not_known_are_dropped_and_counted(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     width = np.random.default_rng(0).random(120)
     width[::2] = np.nan
@@ -254,6 +256,7 @@ def test_a_model_of_other_settings_stays(run: Run) -> None:
     assert (first[0] / "model.safetensors").read_bytes() != kept
 
 
+@pytest.mark.slow
 def test_no_weights_of_photographs_is_one_line(run: Run, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     findings = Finetune(**QUICK, random=False, imagenet=True)([run])
     assert [each.label for each in findings.trained] == ["blobs", CONSTANT]

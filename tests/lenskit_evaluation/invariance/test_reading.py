@@ -63,6 +63,7 @@ def test_what_a_linear_probe_does_not_see_is_found() -> None:
     assert reading.skill()[0] > 0.9
 
 
+@pytest.mark.slow
 def test_linear_features_are_read_by_ridge() -> None:
     def linear(u, k, rng):
         return np.column_stack([u, *(k == c for c in range(3)), rng.normal(size=(len(u), 4))]) @ mixing

@@ -38,6 +38,7 @@ def test_a_map_is_the_same_each_time(fitted: FeatureMap) -> None:
     np.testing.assert_array_equal(again.transform(others), fitted.transform(others))
 
 
+@pytest.mark.slow
 def test_others_are_placed_beside_those_like_them(fitted: FeatureMap) -> None:
     (_, place), (others, where) = made(120), made(40, seed=1)
     near = nearest(fitted.coordinates, fitted.transform(others), 5)
@@ -47,6 +48,7 @@ def test_others_are_placed_beside_those_like_them(fitted: FeatureMap) -> None:
     assert 0.99 < fitted.variance < 1
 
 
+@pytest.mark.slow
 def test_components_keep_the_angles_between_positive_features() -> None:
     rng = np.random.default_rng(0)
     # Five hidden directions, and a brightness that does not change angles.
@@ -120,6 +122,7 @@ def test_trustworthiness_is_not_defined_for_few() -> None:
     assert (few.n, few.k) == (20, 10)
 
 
+@pytest.mark.slow
 def test_few_images_are_refused_or_mapped_as_is_advised() -> None:
     """Maps of 3 or 5 images; see lmcinnes/umap#201."""
     for count in (1, 2, 3):

@@ -49,6 +49,7 @@ def test_each_class_has_a_colour_of_its_own(classes: int, listed: bool) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 20, 30])
 def test_words_beside_and_beneath_panels_are_apart_and_within_the_picture(classes: int) -> None:
     labels = ("lens-fixed-vit-small-on-euclid-0", "lens-fixed-vit-small-on-euclid-1")

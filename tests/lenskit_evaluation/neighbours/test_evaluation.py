@@ -46,6 +46,7 @@ def test_an_array_finds_the_simulated_lens_that_it_is(run: Run, tmp_path: Path) 
     assert rows[0]["distance"] < 1e-3 < rows[1]["distance"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["(H, W)", "(C, H, W)", "(n, C, H, W)", "larger"])
 def test_arrays_may_have_these_shapes(run: Run, tmp_path: Path, shape: str) -> None:
     found = blobs(run, [1, 2])
@@ -66,6 +67,7 @@ def test_images_of_an_archive_are_rendered_from_their_addresses(run: Run, tmp_pa
     assert rows[0]["neighbour"] == "4"
 
 
+@pytest.mark.slow
 def test_stored_images_are_looked_for_where_data_says(run: Run, images: Path, tmp_path: Path) -> None:
     Embed(data=str(images), projection=False, output=str(tmp_path / "f.npz"))([run])
     moved = images.rename(tmp_path / "moved")
@@ -80,6 +82,7 @@ def test_stored_images_are_looked_for_where_data_says(run: Run, images: Path, tm
         Neighbours(archive=str(tmp_path / "f.npz"), k=1, data=str(moved))([run], query)
 
 
+@pytest.mark.slow
 def test_an_archive_of_another_encoder_is_refused(run: Run, images: Path, tmp_path: Path) -> None:
     file = str(tmp_path / "f.npz")
     Embed(data=str(images), projection=False, output=file)([run])
@@ -100,6 +103,7 @@ def test_an_archive_of_another_encoder_is_refused(run: Run, images: Path, tmp_pa
         Neighbours(archive=file)([run], [str(images)])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_one_line(run: Run, images: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--k 13 is more than the 12 images of the archive"):
         Neighbours(archive=str(images), k=13)([run], [str(images)])
@@ -122,6 +126,7 @@ def test_what_cannot_be_done_is_one_line(run: Run, images: Path, tmp_path: Path)
     assert not (run.path / "evaluations" / "neighbours" / "table.csv").exists()
 
 
+@pytest.mark.slow
 def test_an_archive_made_in_memory_is_the_one_of_embed(run: Run, tmp_path: Path) -> None:
     made = embed_archive(run, None, lenses=10, seed=4, simulator=None, changes=["width=uniform(1, 2)"])
     Embed(lenses=10, seed=4, set=["width=uniform(1, 2)"], projection=False, output=str(tmp_path / "f.npz"))([run])

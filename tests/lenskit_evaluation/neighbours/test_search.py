@@ -20,6 +20,7 @@ def features(n: int, seed: int = 0, d: int = 6) -> np.ndarray:
     return np.random.default_rng(seed).normal(3, 2, size=(n, d)).astype(np.float32)
 
 
+@pytest.mark.slow
 @given(n=st.integers(5, 60), part=st.integers(3, 70), seed=st.integers(0, 99), cosine=st.booleans())
 @settings(deadline=None, max_examples=25)
 def test_exact_is_what_scipy_finds_however_many_parts(n: int, part: int, seed: int, cosine: bool) -> None:
@@ -43,6 +44,7 @@ def test_what_is_in_the_archive_finds_itself(metric: str, index: str) -> None:
     assert (np.diff(distances) >= 0).all()
 
 
+@pytest.mark.slow
 def test_approximate_finds_nearly_all_that_exact_does() -> None:
     """Recall of faiss.
 

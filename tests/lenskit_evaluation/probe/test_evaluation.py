@@ -78,6 +78,7 @@ def test_the_table_its_baselines_and_pictures(run: Run, capsys: pytest.CaptureFi
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_agrees_with_scikit_learn(run: Run) -> None:
     row = Probe(**SMALL, seeds=1, controls=False)([run]).rows[0]
     sets = [run.embed(100, split=split) for split in ("probe-train", "probe-test")]
@@ -136,6 +137,7 @@ def test_what_is_refused(run: Run) -> None:
     assert not list((run.path / "evaluations").glob("probe/*"))
 
 
+@pytest.mark.slow
 def test_stored_images_need_no_simulator(run: Run, images: Path) -> None:
     found = Probe(**SMALL, data=str(images))([run])
     assert [row.label for row in found.rows if row.probe == "ridge"] == ["blobs", "random", "pixels"]
@@ -180,6 +182,7 @@ def test_predicts_files(run: Run, images: Path, tmp_path: Path, capsys: pytest.C
     assert float(printed[0]["width_low"]) < float(rows[0]["width_low"])
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_name_are_told_apart(run: Run, tmp_path: Path) -> None:
     import shutil
 
@@ -191,6 +194,7 @@ def test_two_runs_of_one_name_are_told_apart(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "other" / "blobs" / "evaluations" / "probe" / "linear.npz").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "note", "pictures"),
     [
@@ -210,6 +214,7 @@ def test_labels_that_are_all_the_same(values: dict[str, np.ndarray], note: str, 
     assert f"| c | {note} |" in (folder / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_labels_of_tiny_numbers() -> None:
     """R2 does not depend on the unit, and tiny errors are not printed as 0.000.
 
@@ -224,6 +229,7 @@ def test_labels_of_tiny_numbers() -> None:
     assert "e-24 ±" in (mine.folder("probe") / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_headline_label_that_few_images_have() -> None:
     few = np.where(np.arange(100) % 15 == 0, np.arange(100.0), np.nan)
     x = np.random.default_rng(0).normal(size=(100, 4))
@@ -235,6 +241,7 @@ def test_a_headline_label_that_few_images_have() -> None:
     assert "| theta_E | known for fewer than two lenses of a random sample |" in (folder / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_stored_images_whose_labels_are_all_the_same(run: Run, images: Path) -> None:
     names = [path.stem for path in sorted(images.glob("*.fits"))]
     (images / "labels.csv").write_text("\n".join(["name,width", *(f"{name},1.5" for name in names)]) + "\n")

@@ -96,6 +96,7 @@ def test_a_row_a_run_and_a_chapter_an_outcome(two: list[Run], tmp_path: Path, ca
     assert "other" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_takes_runs_without_evaluations(run: Run, tmp_path: Path, monkeypatch, caplog) -> None:
     caplog.set_level("INFO", "lenskit")
     monkeypatch.chdir(tmp_path)
@@ -106,6 +107,7 @@ def test_the_command_takes_runs_without_evaluations(run: Run, tmp_path: Path, mo
     assert "not evaluated yet: blobs" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: Path) -> None:
     run = two[0]
     shutil.copytree(run.path / "encoder", run.path / "best", dirs_exist_ok=True)
@@ -136,6 +138,7 @@ def test_bad_input_is_one_line(two: list[Run], tmp_path: Path) -> None:
     assert (tmp_path / "README.md").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", [b'{"half":', b"\xff\xfe{}"])
 def test_results_that_are_damaged_are_left_out(damaged: bytes, two: list[Run], tmp_path: Path, caplog) -> None:
     run = str(two[0].path)
@@ -166,6 +169,7 @@ def write_together(runs: dict[str, Run]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_runs_of_one_name_keep_their_figures_wherever_they_are(run: Run, tmp_path: Path, monkeypatch) -> None:
     runs = [another(run, tmp_path / "deep" / parent / "blobs") for parent in ("a", "b")]
     write_together({"deep/a/blobs": runs[0], "deep/b/blobs": runs[1]})
@@ -175,6 +179,7 @@ def test_runs_of_one_name_keep_their_figures_wherever_they_are(run: Run, tmp_pat
     assert [row["probe: R2"] for row in rows] == [0.1, 0.0]
 
 
+@pytest.mark.slow
 def test_runs_that_exchange_their_names_keep_their_figures(two: list[Run], tmp_path: Path) -> None:
     write_together({"blobs": two[0], "other": two[1]})
     for old, new in (("blobs", "third"), ("other", "blobs"), ("third", "other")):
@@ -183,6 +188,7 @@ def test_runs_that_exchange_their_names_keep_their_figures(two: list[Run], tmp_p
     assert [(row["run"], row["probe: R2"]) for row in rows] == [("blobs", 0.1), ("other", 0.0)]
 
 
+@pytest.mark.slow
 def test_a_copy_is_called_a_copy(two: list[Run], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "lenskit")
     shutil.copytree(two[1].path, tmp_path / "copy")
@@ -240,6 +246,7 @@ def test_results_of_several_runs_of_an_earlier_version(
     assert "probe: renamed" in Reader((tmp_path / "a.html").read_text()).headings
 
 
+@pytest.mark.slow
 def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run], tmp_path: Path) -> None:
     for run, data in zip(two, ("simulated", "slacs"), strict=True):
         write_results(
@@ -261,6 +268,7 @@ def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run],
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("summary", ["[1, 2]", '{"blobs": 0.5}', "null"])
 def test_a_strangers_summary_does_no_harm(run: Run, tmp_path: Path, summary: str) -> None:
     (run.folder("odd") / "results.json").write_text(f'{{"summary": {summary}, "table": 3}}')
@@ -273,6 +281,7 @@ def test_figures_for_programs_are_json(two: list[Run]) -> None:
     assert results["table"] == [{"encoder": "blobs", "R2": "0.250"}, {"encoder": "other", "R2": "0.250"}]
 
 
+@pytest.mark.slow
 def test_what_is_no_run_is_left_out_and_what_is_damaged_is_a_row(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a camera makes of light: gradients and pixels without data."""
+"""Effects of a camera: background gradients and pixels without data."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ def test_a_slope_rises_by_one_over_the_frame_where_it_points() -> None:
 def test_holes_take_the_expected_fraction(fraction: float) -> None:
     masked = holes(generator(200), torch.full((200,), fraction), 100)
     assert masked.dtype == torch.bool
-    # A hole's 7 pixels go together: 5 standard deviations of so many.
+    # Each hole masks 7 pixels; the tolerance is 5 standard deviations of the number of holes.
     assert float(masked.float().mean()) == pytest.approx(fraction, abs=5 * (7 * fraction / (200 * 100**2)) ** 0.5)
 
 
 @pytest.mark.slow
 def test_holes_are_as_large_as_in_shallow_slacs_frames() -> None:
-    """4 % of the pixels in holes of 7 pixels in the mean, of J0044+0113, J0405-0455 and J1621+3931."""
+    """4 % of the pixels are in holes of 7 pixels on average.
+
+    The frames are J0044+0113, J0405-0455 and J1621+3931.
+    """
     masked = holes(generator(30), torch.full((30,), 0.04), 200).numpy()
     number = sum(label(image)[1] for image in masked)
     assert masked.sum() / number == pytest.approx(7, abs=1.5)
@@ -56,7 +59,7 @@ def test_holes_belong_to_their_address_and_not_to_the_type() -> None:
 
 
 def test_real_frames_have_such_holes(real_data) -> None:
-    """So that the number above is not ours."""
+    """Measure the mean size of 7 pixels that the test above expects."""
     from astropy.io import fits
 
     sizes = []

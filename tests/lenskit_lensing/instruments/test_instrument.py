@@ -1,4 +1,7 @@
-"""Instruments: the shipped files against lenstronomy's configurations, a user's and a plugin's own, and wrong ones."""
+"""Instruments: bundled files against lenstronomy's, files of users and plugins.
+
+Wrong files are errors.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ fwhm = 0.2
 
 
 def config(instrument: str, band: str) -> dict[str, float]:
-    """lenstronomy's configuration of that band."""
+    """Return lenstronomy's configuration of a band."""
     module = import_module(f"lenstronomy.SimulationAPI.ObservationConfig.{instrument}")
     return getattr(module, instrument)(band).kwargs_single_band()
 
@@ -144,7 +147,10 @@ def test_a_files_psf_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_files_psf_keeps_its_size_in_arcsec_at_other_pixels(tmp_path: Path) -> None:
-    """Pixels add a twelfth of their area to the variance of each axis, whatever is integrated over them."""
+    """Pixels add a twelfth of their area to the variance along each axis.
+
+    This holds for any profile.
+    """
     axis, scale, sigma = np.arange(-20, 21) * 0.05, 0.05, 0.15
     np.save(tmp_path / "star.npy", np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * sigma**2)))
     text = VALID.replace("fwhm = 0.2", "psf_file = 'star.npy'").replace("0.1", str(scale))
@@ -166,7 +172,10 @@ def test_a_plugins_instrument_with_a_psf_of_its_package() -> None:
 
 
 def test_other_pixels_of_the_same_camera() -> None:
-    """The sky's part of the noise is that of the pixel's area, be it computed or measured."""
+    """The variance of the sky noise is proportional to the area of a pixel.
+
+    This holds for computed and for measured noise.
+    """
     quiet = Band(name="a", pixels=32, pixel_scale=0.1, fwhm=0.2, zero_point=25, sky=21, read_noise=0, exposure_time=100)
     assert quiet.at(pixel_scale=0.3).background_sigma == pytest.approx(3 * quiet.background_sigma)
     hst = load_instrument("hst-acs-f814w").band()

@@ -1,4 +1,7 @@
-"""Noise: its level against lenstronomy, its correlation against the closed form and SLACS, and its address."""
+"""Noise: level against lenstronomy, correlation against a formula and SLACS.
+
+The noise of a scene depends on the scene's seed, index and view only.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from lenskit_lensing.instruments.noise import blurred, correlated_noise, correla
 torch.set_num_threads(1)
 
 VIS = load_instrument("euclid-vis").band()
-SLACS = 0.44  # pixels, by which the noise of HST's drizzled frames looks blurred
+SLACS = 0.44  # pixels; the noise of HST's drizzled frames looks blurred by a Gaussian of this sigma
 
 
 def generator(n: int, view: int = 0, dtype: torch.dtype = torch.float32) -> KeyedGenerator:
@@ -28,7 +31,7 @@ def correlation(noise: torch.Tensor, dy: int, dx: int) -> float:
 
 
 def test_variance_is_lenstronomys() -> None:
-    """Background and flux noise in quadrature; nothing of pixels below zero."""
+    """Background and flux noise add in quadrature; pixels below zero add no noise."""
     reference = SingleBand(
         pixel_scale=VIS.pixel_scale, exposure_time=VIS.exposure_time, magnitude_zero_point=VIS.zero_point,
         read_noise=VIS.read_noise, sky_brightness=VIS.sky, num_exposures=VIS.exposures, seeing=VIS.fwhm,
@@ -41,7 +44,10 @@ def test_variance_is_lenstronomys() -> None:
 
 
 def test_photons_of_a_bright_pixel_are_poissons() -> None:
-    """100 electrons a second for 10 exposures of 20 s: 20000 +- sqrt(20000) electrons, of which the sky adds 2000."""
+    """100 electrons/s in 10 exposures of 20 s are 20000 +- sqrt(20000) electrons.
+
+    The sky adds a variance of 200, the read noise of 3 electrons a variance of 90.
+    """
     band = Band(
         name="a", pixels=16, pixel_scale=0.1, fwhm=0.2, zero_point=25, sky=20.0, read_noise=3, exposure_time=20,
         exposures=10,
@@ -64,7 +70,7 @@ def test_drawn_noise_has_the_expected_variance_pixel_by_pixel() -> None:
 
 @pytest.mark.parametrize("sigma", [0.0, 0.3, SLACS, 1.0, 1.5])
 def test_correlation_is_the_closed_form(sigma: float) -> None:
-    """exp(-d^2 / (4 sigma^2)), of white noise seen through a Gaussian."""
+    """White noise blurred by a Gaussian has the correlation exp(-d^2 / (4 sigma^2))."""
     noise = correlated_noise(generator(60, dtype=torch.float64), "noise", 110, sigma)
     assert noise.shape == (60, 110, 110)
     independent = 60 * 110**2 / max(1, 4 * np.pi * sigma**2)
@@ -85,8 +91,12 @@ def test_taps_have_the_correlation_and_unit_power(sigma: float) -> None:
     assert found[0] == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_hst_noise_is_as_correlated_as_in_real_frames() -> None:
-    """Measured on SLACS frames: .26 beside, .08 across the diagonal. Two pixels away the model has less than these."""
+    """Noise of SLACS frames correlates by 0.26 with adjacent pixels, 0.08 diagonally.
+
+    Two pixels away, the model's correlation is lower than that of the frames.
+    """
     noise = correlated_noise(generator(400), "noise", 110, load_instrument("hst-acs-f814w").band().noise_correlation)
     assert correlation(noise, 0, 1) == pytest.approx(0.26, abs=0.03)
     assert correlation(noise, 1, 1) == pytest.approx(0.08, abs=0.02)

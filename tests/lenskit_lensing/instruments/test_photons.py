@@ -42,7 +42,7 @@ def test_extremes_are_counts() -> None:
 
 @pytest.mark.parametrize("normal", [4.8, 5.0, 5.21, 5.5, 8.0])
 def test_the_rarest_counts_are_the_largest_that_a_mean_has(normal: float) -> None:
-    """Where float32 has 1 for the normal number's probability, or nearly: no mean runs off to counts it never has."""
+    """Probabilities that float32 rounds to 1, or nearly, give no impossible counts."""
     mean = torch.cat([torch.linspace(0, FEW, 4001), torch.logspace(-9, 0, 1001)])
     found = photons(mean, torch.full_like(mean, normal)).double().numpy()
     probability = scipy.stats.norm.cdf(min(normal, RAREST))

@@ -1,4 +1,7 @@
-"""PSFs: the bundled file against Tiny Tim, resampling and profiles against integrals, and a user's files."""
+"""PSFs: the bundled file against Tiny Tim, resampling, profiles, users' files.
+
+Resampling and profiles are compared with integrals.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ ENERGY_RADII = (0.1, 0.25, 0.5, 0.75)  # arcsec
 
 
 def fwhm(psf: np.ndarray, pixel_scale: float = 0.05) -> float:
-    """Full width in arcsec at half of the central value, of the spline-interpolated profile's mean over angles."""
+    """Full width in arcsec at half of the central value.
+
+    The profile is interpolated by splines and averaged over angles.
+    """
     centre = (len(psf) - 1) / 2
     radius, angle = np.linspace(0, 5, 1001), np.linspace(0, 2 * np.pi, 72, endpoint=False)
     y, x = centre + radius[:, None] * np.sin(angle), centre + radius[:, None] * np.cos(angle)
@@ -38,7 +44,10 @@ def fwhm(psf: np.ndarray, pixel_scale: float = 0.05) -> float:
 
 
 def energy(psf: np.ndarray, radius: float, pixel_scale: float = 0.05) -> float:
-    """Flux within a radius in arcsec, of a kernel whose own sum is one; light is even within a pixel."""
+    """Flux within a radius in arcsec; the kernel's sum is one.
+
+    The light is uniform within a pixel.
+    """
     fine = 11
     offset = (np.arange(len(psf) * fine) - (len(psf) * fine - 1) / 2) * pixel_scale / fine
     light = np.kron(psf, np.ones((fine, fine))) / fine**2
@@ -46,14 +55,14 @@ def energy(psf: np.ndarray, radius: float, pixel_scale: float = 0.05) -> float:
 
 
 def cropped(psf: np.ndarray, size: int = 41) -> np.ndarray:
-    """The middle of a PSF as a kernel of its own."""
+    """Crop a PSF to its middle, with a sum of one."""
     margin = (len(psf) - size) // 2
     middle = psf[margin : margin + size, margin : margin + size]
     return middle / middle.sum()
 
 
 def gaussian(size: int, scale: float, sigma: float, x: float = 0.0, y: float = 0.0) -> np.ndarray:
-    """A Gaussian integrated over square pixels, in closed form; its centre and sigma in arcsec."""
+    """Gaussian integrated over square pixels in closed form; lengths are in arcsec."""
     edges = (np.arange(size + 1) - size / 2) * scale
     along_y, along_x = (np.diff(erf((edges - centre) / sigma / np.sqrt(2))) / 2 for centre in (y, x))
     return np.outer(along_y, along_x)
@@ -106,7 +115,10 @@ def test_bundled_psfs_differ_as_much_as_tiny_tims(real_data: Path) -> None:
 
 @pytest.mark.slow
 def test_tiny_tim_files_measure_as_in_the_literature(real_data: Path) -> None:
-    """Energies of the reference table for ACS/WFC F814W, rebinned and diffused, as a share of the file's frame."""
+    """Compare encircled energies with the reference table for ACS/WFC F814W.
+
+    PSFs are rebinned and diffused. Energies are fractions of the energy in the file's frame.
+    """
     psfs = load_psfs(real_data / "psf", 0.05).numpy()
     assert psfs.shape == (20, 73, 73)
     for radius, expected in {0.1: 0.656, 0.25: 0.893, 0.5: 0.947}.items():
@@ -115,7 +127,10 @@ def test_tiny_tim_files_measure_as_in_the_literature(real_data: Path) -> None:
 
 
 def test_subsampled_tiny_tim_psf_is_rebinned_and_diffused(tmp_path: Path) -> None:
-    """With exactly two samples a pixel the result is the 3 x 3 convolution of the detector's own PSF."""
+    """With exactly two samples a pixel, diffusion is a 3 x 3 convolution.
+
+    The PSF that the kernel blurs is the one on the detector's pixels.
+    """
     kernel = np.array([[0.016, 0.07, 0.016], [0.07, 0.656, 0.07], [0.016, 0.07, 0.016]])
     header = fits.Header({"INSTRUME": "ACS_WFC2", "PIXSCALE": 0.025})
     header["COMMENT"] = "This PSF is subsampled, so the charge diffusion kernel was"
@@ -150,13 +165,16 @@ def test_resampling_integrates_over_the_new_pixels(scale: float, new_scale: floa
     assert len(new) % 2 == 1
     assert 0 <= len(psf) * scale - len(new) * new_scale < 2 * new_scale
     expected = gaussian(len(new), new_scale, 0.06, x, y)
-    # The spline's error for 1.3 samples per sigma, the coarsest drawn; 1.29 % was the most of 4,000 draws.
+    # The spline's error at 1.3 samples per sigma, the coarsest example; the largest of 4,000 examples was 1.29 %.
     np.testing.assert_allclose(new, expected, atol=0.015 * expected.max())
     assert (new >= 0).all()
 
 
 def test_bundled_psfs_come_at_other_scales_too() -> None:
-    """Sampled twice as finely the energy in wide apertures stays, and sampled back they are nearly the same."""
+    """Sampling twice as finely keeps the energy in wide apertures.
+
+    Sampling back gives nearly the same PSF.
+    """
     native, fine = load_psfs(None, 0.05).numpy(), load_psfs(None, 0.025).numpy()
     assert fine.shape == (23, 81, 81)
     assert (fine >= 0).all()
@@ -183,7 +201,10 @@ def test_pixel_scales_are_read_from_keywords_coordinates_and_npz(tmp_path: Path)
 
 
 def test_files_are_read_as_they_are(tmp_path: Path) -> None:
-    """Without a pixel scale nothing is resampled; rows stay rows, and FITS's big-endian numbers are read right."""
+    """Without a pixel scale, nothing is resampled.
+
+    Rows stay rows, and big-endian numbers of FITS are read correctly.
+    """
     psf = np.arange(1.0, 26).reshape(5, 5).astype(">f4")
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(psf)]).writeto(tmp_path / "psf.fits")
     np.save(tmp_path / "psf.npy", psf)
@@ -306,7 +327,7 @@ def test_an_empty_or_missing_folder_is_an_error(tmp_path: Path) -> None:
 @given(fwhm=st.floats(0.5, 6), pixel_scale=st.floats(0.02, 1))
 @settings(deadline=None, max_examples=30)
 def test_gaussian_is_its_integral_over_pixels(fwhm: float, pixel_scale: float) -> None:
-    """FWHM in pixels here; the closed form is normalised within the kernel, too."""
+    """The FWHM is in pixels; the closed form is normalised within the kernel, too."""
     psf = profile_psf(fwhm * pixel_scale, pixel_scale).numpy()
     expected = gaussian(len(psf), pixel_scale, fwhm * pixel_scale / np.sqrt(8 * np.log(2)))
     assert expected.sum() > 1 - 3e-6
@@ -326,7 +347,7 @@ def test_moffat_is_its_integral_over_pixels(fwhm: float, beta: float) -> None:
     for x, y in ((0, 0), (1, 0), (1, 1), (2, 1))[: 4 if middle > 1 else 3]:
         ratio = psf[middle + y, middle + x] / psf[middle, middle]
         assert ratio == pytest.approx(integral(x, y) / integral(0, 0), rel=1e-7)
-    # What lies beyond is shared out over the kernel: less than half a percent in a circle.
+    # Light beyond the kernel is distributed over the kernel: it is less than half a percent beyond a circle.
     assert 1 < psf[middle, middle] / (integral(0, 0) / total) < 1.0051
 
 
@@ -364,7 +385,10 @@ def test_an_airy_pattern_has_its_width_and_encircled_energy(fwhm: float) -> None
 
 @pytest.mark.parametrize(("make", "cut"), [(profile_psf, 9), (airy_psf, 20)])
 def test_a_kernel_reaches_across_the_image_and_no_further(make: Callable[..., torch.Tensor], cut: int) -> None:
-    """What is left of it is what it was, to what the corners beyond the reach hold."""
+    """Cutting a kernel keeps its middle, except for the light in the corners.
+
+    The corners of the whole kernel lie beyond the reach of the profile.
+    """
     whole = make(0.5, 0.05).numpy()
     found = make(0.5, 0.05, pixels=cut).numpy()
     assert found.shape == (2 * cut - 1, 2 * cut - 1)

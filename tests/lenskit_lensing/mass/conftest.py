@@ -1,4 +1,7 @@
-"""What the tests of deflections share: lenstronomy as the reference, and closed forms in many digits."""
+"""Fixtures for deflections: comparison with lenstronomy, and radial deflections.
+
+Tests compare radial deflections with closed forms in many digits.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ Errors = Callable[..., Tensor]
 
 
 def lenstronomy_deflection(profile: str, parameters: Mapping[str, Tensor | int], x: Tensor, y: Tensor) -> Tensor:
-    """lenstronomy's deflection (n, 2, height, width)."""
+    """Return lenstronomy's deflection, (n, 2, height, width)."""
     model = LensModel([profile])
     x, y = torch.broadcast_tensors(x, y)
     n = max(len(value) for value in parameters.values() if isinstance(value, Tensor))
@@ -33,10 +36,11 @@ def reference() -> Callable[..., Tensor]:
 
 @pytest.fixture(scope="session")
 def errors() -> Errors:
-    """The differences between a profile and lenstronomy's, over what is allowed: at most one is right.
+    """Errors of deflections against lenstronomy, in units of the tolerance.
 
-    Allowed are 1e-5 arcsec in float32 and 1e-9 in float64, and of a deflection over 5 arcsec 2e-6 or 2e-10.
-    Parameters and positions are rounded to the type before either sees them.
+    Errors must be at most one. The tolerance is 1e-5 arcsec in float32 and 1e-9 arcsec in float64; for deflections
+    over 5 arcsec it is the fraction 2e-6 or 2e-10. Parameters and positions are rounded to the type beforehand, for
+    lenstronomy too.
     """
 
     def found(profile: str, dtype: torch.dtype, like: str | None = None, **parameters: float) -> Tensor:
@@ -59,7 +63,10 @@ def errors() -> Errors:
 
 @pytest.fixture(scope="session")
 def radial() -> Callable[..., Tensor]:
-    """A spherical profile's deflection along +x at radii (k,), divided by the radius: (k,)."""
+    """Deflection of a spherical profile along +x over the radius, (k,).
+
+    Radii are (k,).
+    """
 
     def found(profile: str, radii: Tensor, **parameters: float) -> Tensor:
         along, across = deflection(radii[None, :], radii.new_zeros(1, 1), [(profile, parameters)])

@@ -1,4 +1,4 @@
-"""Lenses of several components: against lenstronomy, gradients of every profile, and what is refused."""
+"""Lenses of several components against lenstronomy, gradients, and errors."""
 
 from __future__ import annotations
 
@@ -60,11 +60,14 @@ def test_there_is_an_example_of_every_profile() -> None:
 
 @NAMES
 def test_gradients(name: str) -> None:
-    """With respect to all parameters and to the positions: in the centre's pixel, near and far."""
+    """Check gradients with respect to all parameters and positions.
+
+    Positions are in the centre's pixel, near and far.
+    """
     parameters = example(name)
     varied = [key for key in parameters if key != "m"]
     leaves = [parameters[key].clone().requires_grad_() for key in varied]
-    # The second halo's scale radius, of 0.1, is where formulas change.
+    # The formulas change at the scale radius, which is 0.1 for the second halo.
     x = torch.tensor([0.00005, 0.0, -1.2, 0.9], dtype=torch.float64).expand(2, 1, 4).clone().requires_grad_()
     y = torch.tensor([0.15, -0.4, 0.3, 3.0], dtype=torch.float64).expand(2, 1, 4).clone().requires_grad_()
 
@@ -74,6 +77,7 @@ def test_gradients(name: str) -> None:
     assert torch.autograd.gradcheck(alpha, [x, y, *leaves])
 
 
+@pytest.mark.slow
 @NAMES
 def test_hessian_equals_lenstronomy(name: str) -> None:
     x, y = grid(8)
@@ -83,7 +87,7 @@ def test_hessian_equals_lenstronomy(name: str) -> None:
         parameters = {key: value if key == "m" else value[row].item() for key, value in example(name).items()}
         profile = name
         if name == "SIE":
-            # lenstronomy's own is a finite difference.
+            # lenstronomy's Hessian of an SIE is a finite difference.
             profile, parameters = "EPL", parameters | {"gamma": 2.0}
         xx, xy, _, yy = LensModel([profile]).hessian(*flat, [parameters])
         for ours, theirs in zip(found, (xx, xy, yy), strict=True):
@@ -109,7 +113,10 @@ def test_components_add_up_as_in_lenstronomy() -> None:
 def test_rays_of_sources_on_caustics(
     theta_E: float, gamma: float, q: float, phi: float, direction: float, gamma1: float
 ) -> None:
-    """Within 1e-7 of the critical curve, where a source lies on a caustic, rays still go where lenstronomy's go."""
+    """Rays within 1e-7 of the critical curve agree with lenstronomy's.
+
+    Sources of these rays lie on a caustic.
+    """
     e = (1 - q) / (1 + q)
     lens = {"theta_E": theta_E, "gamma": gamma, "e1": e * math.cos(2 * phi), "e2": e * math.sin(2 * phi)}
     model, kwargs = LensModel(["EPL", "SHEAR"]), [lens, {"gamma1": gamma1, "gamma2": 0.0}]
@@ -142,7 +149,7 @@ def test_magnification_equals_lenstronomy() -> None:
 
 
 def test_derivatives_of_the_magnification() -> None:
-    """With `create_graph`, against a finite difference."""
+    """Compare gradients through `create_graph` with finite differences."""
     x, y = torch.tensor([[[0.9]]], dtype=torch.float64), torch.tensor([[[0.4]]], dtype=torch.float64)
 
     def inverse(theta_E: torch.Tensor) -> torch.Tensor:
@@ -181,7 +188,7 @@ def test_lenses_do_not_depend_on_their_neighbours(name: str) -> None:
 
 
 def test_numbers_and_lenstronomys_own_arguments_are_taken() -> None:
-    """In single precision, whatever type the parameters are."""
+    """Deflections have the precision of the positions, whatever type parameters have."""
     x, y = (part.float() for part in grid())
     r_E = {"m": 3, "a_m": 0.1, "phi_m": 0.2, "center_x": 0, "center_y": 0, "r_E": 1.0}
     alpha = deflection(x, y, [("SIS", {"theta_E": np.float64(1.0)}), ("MULTIPOLE", r_E)])

@@ -1,4 +1,7 @@
-"""Haloes against lenstronomy, and where it errs, near centres, against textbook formulas in many digits."""
+"""Haloes against lenstronomy, and against textbook formulas in many digits.
+
+lenstronomy is inaccurate near centres.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ AROUND_ONE = 1 + torch.tensor(
 
 
 def nfw_exact(x: float, Rs: float, alpha_Rs: float) -> mpmath.mpf:
-    """Deflection over radius at x scale radii."""
+    """Exact deflection over radius at x scale radii."""
     x = mpmath.mpf(x)
     if x == 1:
         g = 1 - mpmath.log(2)
@@ -102,7 +105,10 @@ def test_nfw_equals_its_closed_form(radial, Rs: float, radii: torch.Tensor) -> N
 @pytest.mark.parametrize("tau", [0.05, 0.9, 1.0, 1.1, 10.0, 1e3])
 @pytest.mark.parametrize("radii", [RADII, AROUND_ONE])
 def test_tnfw_equals_its_closed_form(radial, tau: float, radii: torch.Tensor) -> None:
-    """Relative to the deflection within the truncation radius, to its largest beyond: there its terms cancel."""
+    """Errors are relative to the deflection within the truncation radius.
+
+    Farther out, terms cancel, and errors are relative to the largest deflection.
+    """
     halo = {"Rs": 0.7, "alpha_Rs": 0.8, "r_trunc": 0.7 * tau}
     exact = torch.tensor([float(tnfw_exact(x, **halo)) for x in radii.tolist()], dtype=torch.float64)
     largest = (exact * radii).cummax(0).values / radii
@@ -114,7 +120,7 @@ def test_tnfw_equals_its_closed_form(radial, tau: float, radii: torch.Tensor) ->
 
 @pytest.mark.parametrize("ratio", [1e-5, 0.1, 0.999999, 3.0])
 def test_pjaffe_equals_its_closed_form(radial, ratio: float) -> None:
-    """Whichever of the two radii is larger."""
+    """Either of the two radii may be larger."""
     halo = {"Rs": 0.7, "sigma0": 0.8, "Ra": 0.7 * ratio}
     exact = torch.tensor([float(pjaffe_exact(x, **halo)) for x in RADII.tolist()], dtype=torch.float64)
     assert ((radial("PJAFFE", RADII * 0.7, **halo) / exact - 1).abs() < 1e-13).all()
@@ -123,7 +129,10 @@ def test_pjaffe_equals_its_closed_form(radial, ratio: float) -> None:
 
 
 def test_pjaffe_of_two_equal_radii(radial) -> None:
-    """kappa = sigma0 R^3 / (r^2 + R^2)^(3/2) has the deflection 2 sigma0 R^2 r / (S (S + R))."""
+    """Check kappa = sigma0 R^3 / (r^2 + R^2)^(3/2).
+
+    Its deflection is 2 sigma0 R^2 r / (S (S + R)) with S = sqrt(r^2 + R^2).
+    """
     R, S = 0.7, (0.7**2 + RADII**2).sqrt()
     found = radial("PJAFFE", RADII, sigma0=0.8, Ra=R, Rs=R)
     assert torch.allclose(found, 2 * 0.8 * R * R / (S * (S + R)), rtol=1e-13)

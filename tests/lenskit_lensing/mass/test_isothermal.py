@@ -1,4 +1,7 @@
-"""Isothermal lenses against lenstronomy, whose SIE is softened by 1e-10 arcsec and never round; its EPL is neither."""
+"""Isothermal lenses against lenstronomy.
+
+lenstronomy's SIE is softened by 1e-10 arcsec and never round. Its EPL is not softened and may be round.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def test_sis_equals_lenstronomy_over_its_domain(errors, dtype: torch.dtype) -> N
 @settings(max_examples=60, deadline=None)
 @given(log_e=st.floats(-12, -0.2), angle=st.floats(-math.pi, math.pi))
 def test_sie_is_the_power_law_of_slope_two_at_any_ellipticity(log_e: float, angle: float) -> None:
-    """Also where the series takes over from the closed form."""
+    """Ellipticities include those where a series replaces the closed form."""
     e1, e2 = (torch.tensor([10**log_e * part(angle)], dtype=torch.float64) for part in (math.cos, math.sin))
     one, zero = torch.ones_like(e1), torch.zeros_like(e1)
     axis = torch.linspace(-2, 2, 9, dtype=torch.float64)

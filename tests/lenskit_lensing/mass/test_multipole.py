@@ -26,7 +26,7 @@ def test_multipole_equals_lenstronomy_over_its_domain(errors, m: int, dtype: tor
         center_y=st.floats(-1, 1),
     )
     def check(**lens: float) -> None:
-        # At the very centre, which is a point of the grid here and there, the direction is that of rounding.
+        # At the centre, which may be a point of the grid, rounding determines the direction.
         nearest = [min(abs(lens[name] - (k - 5.5) * 0.44) for k in range(12)) for name in ("center_x", "center_y")]
         assume(math.hypot(*nearest) > 1e-3)
         assert errors("MULTIPOLE", dtype, m=m, **lens).max() <= 1

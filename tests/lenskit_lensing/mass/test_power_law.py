@@ -1,4 +1,4 @@
-"""Deflections against lenstronomy, closed forms and their own derivatives."""
+"""Deflections against lenstronomy, closed forms and derivatives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST = math.hypot(0.5, 0.5)
 
 
 def corners() -> dict[str, torch.Tensor]:
-    """Lenses at the corners of the LenSiam prior in gamma, e1 and e2, and some between."""
+    """Lenses at the corners of LenSiam's prior in gamma, e1 and e2, and in between."""
     rows = [(1.8, *row, 0.15, -0.15) for row in product((1.5, 2.0, 2.5), (-0.5, 0.0, 0.5), (-0.5, 0.0, 0.5))]
     names = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
     return dict(zip(names, torch.tensor(rows, dtype=torch.float64).T, strict=True))
@@ -69,7 +69,10 @@ def test_round_isothermal_lens_deflects_by_its_einstein_radius() -> None:
 
 
 def test_divergence_is_twice_the_convergence() -> None:
-    """kappa = (3 - gamma) / 2 (theta_E / sqrt(q x^2 + y^2 / q))^(gamma - 1) along the axes, as LenSiam states it."""
+    """Compare the divergence with the convergence in LenSiam's paper.
+
+    Along the axes, kappa = (3 - gamma) / 2 (theta_E / sqrt(q x^2 + y^2 / q))^(gamma - 1).
+    """
     n, q, phi = 5, 0.6, 0.4
     e = (1 - q) / (1 + q)
     ones = torch.ones(n, dtype=torch.float64)
@@ -87,10 +90,11 @@ def test_divergence_is_twice_the_convergence() -> None:
     assert torch.allclose((along_x + along_y).flatten(), 2 * kappa, rtol=1e-10)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(gamma=st.floats(1.05, 2.95), q=st.floats(0.03, 1), phi=st.floats(-math.pi, math.pi))
 def test_the_shorter_series_is_the_same_sum(gamma: float, q: float, phi: float) -> None:
-    """Where gradients are wanted the plain series is taken."""
+    """The plain series is used for tensors that require gradients."""
     e = (1 - q) / (1 + q)
     values = (1.2, gamma, e * math.cos(2 * phi), e * math.sin(2 * phi), 0.05, 0.0)
     names = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
@@ -101,10 +105,11 @@ def test_the_shorter_series_is_the_same_sum(gamma: float, q: float, phi: float) 
     plain = epl(x, y, **{name: value.requires_grad_() for name, value in lens.items()}, terms=terms)
     for a, b in zip(shorter, plain, strict=True):
         assert b.requires_grad
-        # What either leaves out is a geometric series of which the first term is the tolerance.
+        # The terms that each sum omits are a geometric series; the first term is the tolerance.
         assert torch.allclose(a, b, rtol=0, atol=1e-11 / (1 - e))
 
 
+@pytest.mark.slow
 def test_gradients() -> None:
     lenses = [values[[0, 13, 20]].clone().requires_grad_() for values in corners().values()]
     grid = AXIS[::20]
@@ -115,7 +120,7 @@ def test_gradients() -> None:
             center_y=center_y, terms=70,
         )  # fmt: skip
 
-    # Row 13 is round: e = 0 is no exception.
+    # Row 13 is round: e = 0 needs no special case.
     assert corners()["e1"][13] == corners()["e2"][13] == 0
     assert torch.autograd.gradcheck(deflection, lenses)
 

@@ -25,7 +25,7 @@ torch.save(simulator.renderer(scene), "PATH")
 
 
 def rendered(tmp_path: Path, **environment: str) -> tuple[torch.Tensor, list[str]]:
-    """Arcs and lens light from a process of its own, and what it said about compiling."""
+    """Render arcs and lens light in a new process; return its messages on compilation."""
     path = tmp_path / "images.pt"
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.replace("PATH", str(path))],

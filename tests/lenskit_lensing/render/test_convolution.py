@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 
 
 def example(n: int, channels: int, pixels: int, kernel: int, dtype: torch.dtype = torch.float64, psfs: int = 3):
-    """PSFs without any symmetry, images of very unlike brightness, and which PSF blurs which image."""
+    """Asymmetric PSFs, images of very different brightness, and the PSF of each image."""
     rng = torch.Generator().manual_seed(n + 10 * channels + 100 * pixels + 1000 * kernel)
     kernels = torch.rand(psfs, kernel, kernel, generator=rng, dtype=torch.float64)
     images = torch.rand(n, channels, pixels, pixels, generator=rng, dtype=torch.float64)
@@ -33,7 +33,7 @@ def by_scipy(kernels: torch.Tensor, images: torch.Tensor, psf: torch.Tensor) -> 
 
 
 def largest_error(found: torch.Tensor, exact: torch.Tensor) -> float:
-    """Relative to each image's peak."""
+    """Return the largest error relative to an image's peak."""
     return float(((found.double() - exact).abs().amax((2, 3)) / exact.amax((2, 3))).max())
 
 
@@ -53,6 +53,7 @@ def test_one_psf_a_channel() -> None:
     assert largest_error(Convolver(kernels, 20)(images, psf), by_scipy(kernels, images, psf)) < 1e-13
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(pixels=st.integers(1, 40), half=st.integers(0, 25))
 def test_kernels_and_frames_of_any_size(pixels: int, half: int) -> None:
@@ -61,7 +62,7 @@ def test_kernels_and_frames_of_any_size(pixels: int, half: int) -> None:
     found = Convolver(kernels, pixels)(images, psf[:, 0])
     kernel = kernels.numpy()[psf[:, 0]]
     for image, blurred, k in zip(images.flatten(0, 1), found.flatten(0, 1), kernel.repeat(2, 0), strict=True):
-        # scipy's "same" is of the larger one's size: cut the middle out of the whole.
+        # scipy's "same" has the size of the larger input: cut the middle out of the full result.
         exact = torch.from_numpy(convolve2d(image, k)[half : half + pixels, half : half + pixels])
         assert (blurred - exact).abs().max() < 1e-13 * image.amax()
 

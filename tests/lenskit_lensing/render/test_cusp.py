@@ -18,7 +18,7 @@ PIXELS, SCALE = 21, 0.05
 
 
 def profiles(count: int, generator: np.random.Generator) -> dict[str, torch.Tensor]:
-    """Lens light of the LenSiam prior."""
+    """Sample lens light from the LenSiam prior."""
     e = generator.uniform(-0.5, 0.5, (2, count))
     values = {
         "R_sersic": generator.uniform(0.5, 2.6, count) * generator.uniform(0.8, 1.8, count),
@@ -39,7 +39,10 @@ def averaged(lights: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def polar(light: dict[str, float], column: int, row: int) -> float:
-    """Average over one pixel that holds the centre, in polar coordinates about it: radius by a graded Gauss rule."""
+    """Average over the pixel with the centre, in polar coordinates about the centre.
+
+    The integral over the radius uses a graded Gauss rule.
+    """
     left, bottom = ((i - PIXELS / 2) * SCALE for i in (column, row))
     low_x, low_y = left - light["center_x"], bottom - light["center_y"]
     corners = [math.atan2(y, x) for x in (low_x, low_x + SCALE) for y in (low_y, low_y + SCALE)]
@@ -50,7 +53,7 @@ def polar(light: dict[str, float], column: int, row: int) -> float:
     for start, stop in pairwise(edges):
         if stop - start < 1e-12:
             continue
-        # An ellipse's brightness turns quickly with the angle: many short pieces.
+        # The brightness of an ellipse varies quickly with the angle: integrate over short pieces.
         for a, b in pairwise(np.linspace(start, stop, 9)):
             phi = a + (b - a) * s
             cos, sin = np.cos(phi), np.sin(phi)
@@ -78,7 +81,10 @@ def brightness(light: dict[str, float], x: np.ndarray, y: np.ndarray) -> np.ndar
 
 @pytest.mark.slow
 def test_peak_is_the_integral_over_its_pixel() -> None:
-    """Within 1 % over the whole prior, typically 1e-4: the integral in other coordinates is the reference."""
+    """Errors are below 1 % over the whole prior, and typically 1e-4.
+
+    The reference is the integral in polar coordinates.
+    """
     lights = profiles(40, np.random.default_rng(1))
     found = averaged(lights)
     errors = []
@@ -92,7 +98,7 @@ def test_peak_is_the_integral_over_its_pixel() -> None:
 
 @pytest.mark.slow
 def test_pixels_around_the_centre_are_averages_over_fine_sub_pixels() -> None:
-    """All 25, against 96 x 96 even points in each."""
+    """Compare all 25 pixels with 96 x 96 evenly spaced points in each."""
     lights = profiles(4, np.random.default_rng(2))
     found = averaged(lights)
     fine = 96
@@ -109,7 +115,7 @@ def test_pixels_around_the_centre_are_averages_over_fine_sub_pixels() -> None:
 
 @pytest.mark.parametrize("center", [-0.6, -0.51, 0.0, 0.024999, 0.025, 0.5, 0.7])
 def test_rule_integrates_constants_and_lines_wherever_the_centre_is(center: float) -> None:
-    """Also on a pixel's edge, near the frame's border and outside."""
+    """Centres include a pixel's edge, places near the frame's border, and outside."""
     rule = cusp_rule(torch.tensor([center], dtype=torch.float64), PIXELS, SCALE)
     first = int(rule.first)
     assert 0 <= first <= PIXELS - BLOCK

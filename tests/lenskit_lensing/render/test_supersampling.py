@@ -19,7 +19,7 @@ MIDDLES = (torch.arange(30, dtype=torch.float64) - 14.5) * 0.1
 
 
 def spots(*centers: tuple[float, float], width: float = 0.05):
-    """Gaussians narrower than a pixel, and their averages over pixels in closed form."""
+    """Gaussians narrower than a pixel, and closed forms of the averages over pixels."""
     middle = torch.tensor(centers, dtype=torch.float64)[:, :, None, None]
 
     def brightness(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The fast renderer's parts; what it renders is compared with lenstronomy in `test_hst`."""
+"""Parts of the fast renderer; `test_hst` compares its images with lenstronomy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scene(simulator: HST) -> Scene:
 
 
 def test_arc_and_lens_light_blurred_are_the_image(simulator: HST, scene: Scene) -> None:
-    """For simulators that blend light themselves."""
+    """Some simulators blend the two kinds of light themselves."""
     renderer = simulator.renderer
     parts = torch.stack([renderer.arc(scene), renderer.lens_light(scene)], dim=1)
     assert parts.shape == (20, 2, 110, 110)

@@ -1,4 +1,4 @@
-"""Images turned by shears: where things go, and their noise."""
+"""Images rotated by shears: positions and noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PIXELS = 40
 
 
 def gaussian(x: float, y: float, size: int = PIXELS) -> Tensor:
-    """A Gaussian of 2 pixels at some place from the middle, (1, size, size)."""
+    """Gaussian with a sigma of 2 pixels at an offset from the middle, (1, size, size)."""
     axis = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     return (-((axis - x).square() + (axis[:, None] - y).square()) / 8).exp()[None]
 
@@ -37,6 +37,7 @@ def test_a_star_goes_where_the_turn_and_the_shift_take_it(
     assert (result - there).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_noise_stays_white_and_as_strong() -> None:
     size, count = frame_for(PIXELS), 400
     noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Cutouts of galaxies: what is measured on them, which are alike, and what is wrong with others."""
+"""Cutouts of galaxies: measured shapes, similar galaxies, and errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def test_measures_what_was_drawn(cutouts: Cutouts) -> None:
 
 
 def test_those_that_are_alike_have_nearly_that_axis_ratio_and_are_others(cutouts: Cutouts) -> None:
-    """With steps of .05 and a tolerance of .12, the two to either side; all of them are met."""
+    """All galaxies within the tolerance of 0.12 are chosen: two on either side.
+
+    Axis ratios differ in steps of 0.05.
+    """
     galaxy = torch.arange(9).repeat_interleave(101)
     other = cutouts.alike(galaxy, torch.linspace(0, 1, 101, dtype=torch.float64).repeat(9))
     q = axis_ratio(cutouts.ellipticity)

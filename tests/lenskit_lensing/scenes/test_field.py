@@ -1,4 +1,7 @@
-"""Neighbours: their number, flux and place, their light against lenstronomy, and what they leave alone."""
+"""Neighbours: number, flux, position, and light against lenstronomy.
+
+Neighbours do not change the rest of a scene.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def scene(simulator: HST) -> Scene:
 
 
 def light_of(scene: Scene, row: int, k: int, flux: float) -> dict[str, float]:
-    """A neighbour as lenstronomy's SERSIC_ELLIPSE."""
+    """Arguments of a neighbour for lenstronomy's SERSIC_ELLIPSE."""
     names = {"R_sersic": "radius", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
     galaxy = {theirs: float(scene[f"neighbour_{ours}"][row, k]) for theirs, ours in names.items()}
     return galaxy | {"amp": flux / LightModel(["SERSIC_ELLIPSE"]).total_flux([galaxy | {"amp": 1.0}])[0]}
@@ -50,7 +53,7 @@ def test_as_many_are_there_as_the_prior_says(prior: str, numbers: list[int]) -> 
 
 
 def test_flux_in_bands_is_what_was_asked(simulator: HST) -> None:
-    """Of small galaxies that are all in the frame; of those beyond the number none."""
+    """Small galaxies lie fully in the frame; entries beyond the number add no flux."""
     scene = {"neighbours": torch.tensor([2.0, 1.0])}
     values = {"x": 0.2, "y": -0.3, "radius": 0.15, "n": 1.0, "e1": 0.1, "e2": 0.0}
     scene |= {f"neighbour_{name}": torch.full((2, 2), value) for name, value in values.items()}
@@ -60,7 +63,10 @@ def test_flux_in_bands_is_what_was_asked(simulator: HST) -> None:
 
 
 def test_flux_in_the_image_is_relative_to_the_lens_lights() -> None:
-    """A tenth, of light that is all in the frame; the maxima are the lens's in both images."""
+    """A neighbour adds a tenth of the lens light; all light is in the frame.
+
+    The lens has the maximum in both images.
+    """
     small = {"light_n": 1, "light_radius": 0.2, "theta_E": 1, "center_x": 0, "center_y": 0, "light_deviation": 0}
     one = {"neighbours": 1, "neighbour_n": 1, "neighbour_radius": 0.2, "neighbour_log_flux": -1, "neighbour_x": 0.3}
     simulator = HST(**small, **one, log_light_to_arc="uniform(0, 2)", neighbour_y=0, noise="white")
@@ -71,7 +77,10 @@ def test_flux_in_the_image_is_relative_to_the_lens_lights() -> None:
 
 
 def test_light_is_lenstronomys_away_from_the_centres(simulator: HST, scene: Scene) -> None:
-    """The 5 x 5 pixels around a centre, or at the border beside it, are averages: the next test compares those."""
+    """Pixels around centres are averages, which the next test compares.
+
+    These are the 5 x 5 pixels around a centre, or those at the border next to the centre.
+    """
     rows = torch.tensor([int(row) for row in range(200) if scene["neighbours"][row] == 3][:4])
     some = {name: values[rows] for name, values in scene.items()}
     flux = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
@@ -87,7 +96,7 @@ def test_light_is_lenstronomys_away_from_the_centres(simulator: HST, scene: Scen
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-8)])
 def test_renderers_agree(dtype: torch.dtype, tolerance: float) -> None:
-    """Neighbours alone, and the whole image with noise, slope and holes."""
+    """Compare neighbours alone, and the whole image with noise, slope and holes."""
     options = FEW | {"noise": "instrument", "background_gradient": "uniform(-3, 3)", "masked_pixels": 0.03}
     fast, reference = HST(**options), HST(**options, renderer="lenstronomy")
     scene = fast.scene(4, "train", torch.arange(8), dtype=dtype)
@@ -100,6 +109,7 @@ def test_renderers_agree(dtype: torch.dtype, tolerance: float) -> None:
     assert (fast.render(scene).double() - reference.render(exact)).abs().max() <= tolerance
 
 
+@pytest.mark.slow
 def test_neighbours_are_in_the_image_and_can_be_left_out(simulator: HST, scene: Scene) -> None:
     quiet = scene | {"log_noise": torch.full_like(scene["log_noise"], -torch.inf)}
     whole, without = simulator.render(quiet), simulator.render(quiet, {"field"})

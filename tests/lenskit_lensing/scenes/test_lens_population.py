@@ -20,7 +20,7 @@ def test_einstein_radii_are_those_of_isothermal_spheres() -> None:
     scene = simulator.scene(0, "train", torch.arange(20), dtype=torch.float64)
     sigma, z_lens, z_source = (scene[name].numpy() for name in PHYSICAL)
     distances = FlatLambdaCDM(H0=70, Om0=0.3)
-    ratio = 1 - distances.comoving_distance(z_lens) / distances.comoving_distance(z_source)  # D_ls / D_s, space flat
+    ratio = 1 - distances.comoving_distance(z_lens) / distances.comoving_distance(z_source)  # D_ls / D_s in flat space
     expected = 4 * np.pi * (sigma * units.km / units.s / c) ** 2 * ratio * units.rad
     np.testing.assert_allclose(scene["theta_E"].numpy(), expected.to_value("arcsec"), rtol=1e-7)
     assert {"theta_E", *PHYSICAL} <= {p.name for p in simulator.parameters if p.group == "lens"}

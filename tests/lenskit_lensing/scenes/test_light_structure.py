@@ -1,4 +1,4 @@
-"""Structure of lens galaxies: own shapes, discs and what is off."""
+"""Structure of lens galaxies: shapes, discs and isophotes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANY = torch.arange(4000)
 
 
 def drawn(**options: object) -> Scene:
-    """The lens and its light, without source and noise."""
+    """Sample lenses and their light, without sources and noise."""
     simulator, scene = HST(pixels=16, **options), Scene()
     for group in ("lens", "lens_light"):
         rng = KeyedGenerator(0, "train", group, MANY, torch.zeros_like(MANY), torch.float64)
@@ -31,7 +31,7 @@ def axis_ratio(e1: torch.Tensor, e2: torch.Tensor) -> torch.Tensor:
 
 
 def position_angle(e1: torch.Tensor, e2: torch.Tensor) -> torch.Tensor:
-    """In degrees."""
+    """Position angle in degrees."""
     return torch.rad2deg(torch.atan2(e2, e1)) / 2
 
 
@@ -44,7 +44,10 @@ def test_the_light_has_its_own_axis_ratio_and_an_angle_from_the_mass() -> None:
 
 
 def test_discs_are_seen_from_random_directions() -> None:
-    """The axis ratio of a spheroid of thickness t is below q with a probability sqrt((q^2 - t^2) / (1 - t^2))."""
+    """Axis ratios have the distribution of spheroids seen from random directions.
+
+    For a thickness t, the axis ratio is below q with probability sqrt((q^2 - t^2) / (1 - t^2)).
+    """
     scene = drawn(disc_fraction=1.0, disc_thickness=0.2)
     assert float(scene["disc_q"].min()) >= 0.2
     for q in (0.25, 0.5, 0.8):

@@ -1,4 +1,4 @@
-"""Look-alikes: how many there are, their shapes in pixels, and their light beside that of arcs."""
+"""Look-alikes: number, shapes in pixels, and light compared with that of arcs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def scene(simulator: EuclidChallenge) -> Scene:
 
 @pytest.fixture(scope="module")
 def fine() -> tuple[Scene, Tensor]:
-    """Look-alikes about 1 arcsec large in fine pixels without a PSF, (n, pixels, pixels)."""
+    """Look-alikes about 1 arcsec large in fine pixels without a PSF.
+
+    Images are (n, pixels, pixels).
+    """
     simulator = EuclidChallenge(
         task="detection", lens_fraction=0, supersampling=1, theta_E=1, center_x=0, center_y=0, look_alike_ring=0.4,
         look_alike_spiral=0, look_alike_merger=0.2, look_alike_edge_on=0.4,
@@ -87,7 +90,7 @@ def test_rings_are_where_they_are_drawn(fine: tuple[Scene, Tensor]) -> None:
 
 
 def test_edge_on_discs_have_their_axis_ratio(fine: tuple[Scene, Tensor]) -> None:
-    """From second moments of the pixels, whose ratio is that of the axes squared."""
+    """The ratio of second moments is the axis ratio squared."""
     scene, light = fine
     rows = (scene["look_alike"] == EDGE_ON).nonzero().flatten()
     assert len(rows) >= 5
@@ -111,7 +114,10 @@ def test_mergers_are_galaxies_with_a_faint_arc(scene: Scene) -> None:
 
 
 def test_magnification_is_that_of_an_isothermal_sphere() -> None:
-    """2 / offset of a point; and of a disc behind the centre 2 <1/r>, which is 2 / h for the scale length h."""
+    """A point has magnification 2 / offset; a disc behind the centre has 2 <1/r>.
+
+    2 <1/r> is 2 / h for the scale length h.
+    """
     two, zero = torch.tensor([2.0]), torch.tensor([0.0])
     assert float(magnification(torch.tensor([0.25]), zero, two)) == pytest.approx(8)
     scale = 0.1
@@ -122,7 +128,10 @@ def test_magnification_is_that_of_an_isothermal_sphere() -> None:
 def test_neither_flux_nor_surface_brightness_tells_look_alikes_from_lenses(
     simulator: EuclidChallenge, scene: Scene
 ) -> None:
-    """Above the lens galaxy and after the PSF; 0.5 is the area under the curve of a coin."""
+    """Compare light after the PSF, without the lens galaxy.
+
+    The area under the ROC curve is 0.5 for a random guess.
+    """
     light = simulator.render(scene, {"lens_light", "field"})[:, 0].double()
     is_lens, is_like = scene["source_candidate"] == 1, scene["look_alike"] > 0
     flux = light.sum((1, 2))

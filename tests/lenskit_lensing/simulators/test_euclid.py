@@ -1,4 +1,4 @@
-"""The simulator `euclid-challenge`: its draws, its images against lenstronomy, its noise and its labels."""
+"""Simulator `euclid-challenge`: scenes, images against lenstronomy, noise, labels."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def quiet(scene: Scene) -> Scene:
 
 @pytest.mark.slow
 def test_einstein_radii_are_the_challenges(regression: Scene, detection: Scene) -> None:
-    """Lognormal(ln 2.1, 0.38) within 0.5 to 5 arcsec, and log-uniform from 0.15 to 5."""
+    """Lognormal(ln 2.1, 0.38) from 0.5 to 5 arcsec, and log-uniform from 0.15 to 5."""
     whole = stats.lognorm(0.38, scale=2.1)
     low, high = whole.cdf([0.5, 5])
     found = regression["theta_E"].double().numpy()
@@ -86,7 +86,10 @@ def test_labels_follow_the_rule_and_tell_most_scenes_right(detection: Scene) -> 
     [("uniform(0.3, 0.7)", 2, lambda offset: 2 / offset), ("uniform(2, 3)", 1, lambda offset: 1 + 1 / offset)],
 )
 def test_magnification_behind_an_isothermal_sphere_is_the_textbooks(offset: str, images: int, magnification) -> None:
-    """Of a small bright source at b theta_E: 2 / b in two images within theta_E, 1 + 1 / b in one beyond."""
+    """Check a small bright source at b theta_E.
+
+    The magnification is 2 / b in two images within theta_E, and 1 + 1 / b in one image beyond.
+    """
     simulator = EuclidChallenge(
         bands="vis", theta_E=2, gamma=2, e1=0, e2=0, center_x=0, center_y=0, gamma1=0, gamma2=0,
         source_offset_x=offset, source_offset_y=0, source_half_light_radius=0.1, source_n=1,
@@ -103,7 +106,10 @@ def test_magnification_behind_an_isothermal_sphere_is_the_textbooks(offset: str,
 @pytest.mark.parametrize("bands", ["nisp", "vis"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-8)])
 def test_images_are_lenstronomys(bands: str, dtype: torch.dtype, tolerance: float) -> None:
-    """In each band the arc, and the lens light with the neighbours, as electrons per second."""
+    """Compare the arc, and the lens light with neighbours, in each band.
+
+    Images are in electrons per second.
+    """
     simulator = EuclidChallenge(bands=bands, task="detection", merger_fraction=0.5, supersampling=2)
     scene = quiet(simulator.scene(5, "train", torch.arange(6 if bands == "nisp" else 3), dtype=dtype))
     exact = {name: values.double() if values.is_floating_point() else values for name, values in scene.items()}
@@ -136,12 +142,12 @@ def test_images_are_lenstronomys(bands: str, dtype: torch.dtype, tolerance: floa
             assert (rest[row, number] - blurred[0, 0]).abs().max() <= tolerance * blurred.max()
             if has_source[row]:
                 flux = rates(exact, "source", [band])[row, 0] / (some["source_flux"] + some["companion_flux"])
-                arc = arc * flux  # lenstronomy multiplies with the area of pixels itself
+                arc = arc * flux  # lenstronomy has already multiplied by the area of a pixel
                 assert (arcs[row, number] - arc[0]).abs().max() <= tolerance * arc.max()
 
 
 def test_the_lens_is_redder_than_the_source() -> None:
-    """As seen in the pixels, H over Y."""
+    """The colour is the ratio of H to Y in the pixels."""
     simulator = EuclidChallenge()
     scene = quiet(simulator.scene(1, "train", torch.arange(40)))
     light = simulator.render(scene, {"source", "field"}).sum((2, 3))
@@ -152,7 +158,7 @@ def test_the_lens_is_redder_than_the_source() -> None:
 
 @pytest.mark.parametrize("bands", ["nisp", "vis"])
 def test_noise_is_the_instruments(bands: str) -> None:
-    """Of an empty sky, lenstronomy's, and of photons, as many as arrive."""
+    """An empty sky has lenstronomy's noise; light adds the noise of its photons."""
     simulator = EuclidChallenge(bands=bands, **CHEAP)
     scene = simulator.scene(2, "train", torch.arange(20))
     dark = simulator.render(scene, {"source", "lens_light", "field"})
@@ -216,8 +222,12 @@ def test_the_lens_is_shared_and_the_rest_drawn_anew(nisp: EuclidChallenge) -> No
         assert (first[name] != second[name]).double().mean() > 0.9, name
 
 
+@pytest.mark.slow
 def test_renderings_of_a_lens_are_meant_to_be_the_same() -> None:
-    """Else a pair joins a lens with a non-lens, and what it teaches is to overlook the difference."""
+    """Otherwise a pair is a lens and a non-lens.
+
+    An encoder would learn to ignore the difference.
+    """
     simulator = EuclidChallenge(task="detection", **CHEAP)
     first, second = (simulator.scene(7, "train", torch.arange(100), view, shared={"lens"}) for view in (0, 1))
     assert set(first["source_candidate"].tolist()) == {0, 1}
@@ -227,7 +237,7 @@ def test_renderings_of_a_lens_are_meant_to_be_the_same() -> None:
 
 @pytest.mark.slow
 def test_real_galaxies_are_chosen_as_in_hst(real_data: Path, tmp_path: Path) -> None:
-    """Any option left out changes which galaxies there are, or what they look like."""
+    """Leaving out any option changes the set of galaxies or their appearance."""
     y, x = np.mgrid[-40:41, -40:41]
     np.save(tmp_path / "disc.npy", np.exp(-np.hypot(x, y) / 4) + 0.02 * np.random.default_rng(0).normal(size=x.shape))
     cosmos, stamps = {"cosmos": str(real_data / "cosmos")}, {"stamps": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""The challenge's rule on scenes made by hand, and the counting of groups against scipy."""
+"""The challenge's rule on hand-made scenes, and numbers of groups against scipy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ TOUCHING = np.ones((3, 3))
 
 
 def arc_of(*patches: tuple[int, float], bands: int = 1, size: int = 30) -> torch.Tensor:
-    """An image with rows of so many pixels of such a value, three rows apart, in the first band."""
+    """Image with patches in the first band, three rows apart.
+
+    A patch is a number of pixels in a row, and their value.
+    """
     image = torch.zeros(1, bands, size, size)
     for number, (pixels, value) in enumerate(patches):
         image[0, 0, 3 * number, :pixels] = value
@@ -59,14 +62,17 @@ def test_a_magnification_above_1_6_is_needed(flux: float, is_lens: int) -> None:
 
 
 def test_light_below_the_noise_does_not_count() -> None:
-    """Neither its pixels nor its flux: a strongly magnified source may be too faint to be seen."""
+    """Neither pixels nor flux below the noise count.
+
+    A strongly magnified source may be too faint to be seen.
+    """
     measured = label_of(arc_of((5, 1.01), (28, 0.99)), flux=0.505)
     assert measured == pytest.approx({"n_source_im": 1, "mag_eff": 10, "n_pix_source": 5, "is_lens": 0})
     assert label_of(arc_of((28, 0.99)), flux=1.0)["n_source_im"] == 0
 
 
 def test_one_band_that_shows_it_is_enough() -> None:
-    """The flux is that of the first band in those pixels."""
+    """The flux is the flux of the first band in those pixels."""
     arc = torch.zeros(1, 2, 30, 30)
     arc[0, 0, 4, :25], arc[0, 1, 4, :25] = 0.5, 9.0
     measured = label_of(arc, flux=5.0, sigma=(1.0, 3.0))
@@ -74,7 +80,7 @@ def test_one_band_that_shows_it_is_enough() -> None:
 
 
 def test_what_is_not_known_is_no_lens() -> None:
-    """The challenge's catalogue has NaNs."""
+    """The challenge's catalogue contains NaNs."""
     values = torch.tensor([2.0, math.nan])
     assert rule(values, torch.tensor([3.0, 3.0]), torch.tensor([50.0, 50.0])).tolist() == [True, False]
     assert rule(torch.ones(2), values, torch.tensor([50.0, 50.0])).tolist() == [True, False]
@@ -106,7 +112,7 @@ def test_rings_arcs_and_spirals_are_one_group_each() -> None:
 
 @pytest.mark.parametrize("size", [66, 200])
 def test_percolating_pixels_are_grouped_right(size: int) -> None:
-    """The longest ways round that there are."""
+    """Groups at the percolation threshold have the longest paths."""
     noise = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((4, size, size)), (0, 2, 2))
     masks = noise > 0.1 * noise.std()
     step = -(-size // GROUPED_PIXELS)

@@ -1,4 +1,4 @@
-"""What scenes of `euclid-challenge` are made of: cut priors, places of sources, colours."""
+"""Scenes of `euclid-challenge`: truncated priors, source positions, colours."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_prior_of_which_nothing_is_left_is_one_line() -> None:
 
 @pytest.fixture(scope="module")
 def sources() -> tuple[Scene, Scene]:
-    """Lenses, and sources of which 70 % are meant to be lensed."""
+    """Lenses, and sources: 70 % of the sources are meant to be lensed."""
     priors = {
         "source_offset_x": "uniform(-0.7, 0.7)", "source_offset_y": "uniform(-0.7, 0.7)",
         "source_half_light_radius": 0.2, "source_n": 1, "source_e1": 0, "source_e2": 0, "source_core_radius": 0,
@@ -102,7 +102,7 @@ def test_candidates_lie_in_reach_of_their_lens_and_others_do_not(sources: tuple[
 
 
 def test_positions_are_relative_to_the_point_behind_the_centre(sources: tuple[Scene, Scene]) -> None:
-    """Which only shear moves: the lens's own deflection vanishes at its centre."""
+    """Only shear moves this point: the lens does not deflect at its centre."""
     lens, scene = sources
     x, y = lens["center_x"], lens["center_y"]
     behind_x = x - (lens["gamma1"] * x + lens["gamma2"] * y)

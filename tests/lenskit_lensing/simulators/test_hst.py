@@ -1,4 +1,4 @@
-"""The simulator `hst`: its definitions, its draws, and both renderers against each other."""
+"""Simulator `hst`: definitions, scenes, and comparison of both renderers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def simulator() -> HST:
 
 @pytest.fixture(scope="module")
 def many() -> Scene:
-    """Many scenes, with little noise to draw."""
+    """Many scenes of few pixels, so that there is little noise to sample."""
     return HST(pixels=16).scene(0, "train", torch.arange(DRAWN))
 
 
@@ -41,7 +41,10 @@ def to_double(scene: Scene) -> Scene:
 
 
 def with_corners(scene: Scene) -> Scene:
-    """The first lenses at the corners of the prior in slope and ellipticity, |e| = .71."""
+    """Move the first lenses to the corners of the prior in slope and ellipticity.
+
+    The corners have |e| = 0.71.
+    """
     corners = torch.tensor(list(product((1.5, 2.5), (-0.5, 0.5), (-0.5, 0.5))), dtype=scene["e1"].dtype)
     for name, values in zip(("gamma", "e1", "e2"), corners.T, strict=True):
         scene[name][: len(corners)] = values
@@ -49,7 +52,7 @@ def with_corners(scene: Scene) -> Scene:
 
 
 def assert_agree(fast: HST, reference: HST, scene: Scene, tolerance: float) -> None:
-    """Arc, lens light and noise-free image, relative to the peak of each."""
+    """Compare arc, lens light and noise-free image, relative to the peak of each."""
     exact = to_double(scene)
     for ours, theirs in zip(fast.renderer(scene), reference.renderer(exact), strict=True):
         assert (normalised(ours.double()) - normalised(theirs)).abs().max() <= tolerance
@@ -79,7 +82,7 @@ def test_renderers_agree_on_real_galaxies(real_data: Path, dtype: torch.dtype, t
 
 
 def test_renderers_agree_on_a_supersampled_small_frame() -> None:
-    """Smaller than its PSF, too."""
+    """The frame is also smaller than its PSF."""
     options = {"pixels": 32, "pixel_scale": 0.1, "supersampling": 3}
     fast, reference = HST(**options), HST(**options, renderer="lenstronomy")
     assert_agree(fast, reference, fast.scene(0, "train", torch.arange(4), dtype=torch.float64), 1e-8)
@@ -94,7 +97,10 @@ def test_supersampling_brings_the_arc_closer_to_its_integral(simulator: HST) -> 
 
 
 def test_image_is_what_the_options_say(simulator: HST) -> None:
-    """Maximum one; light over arc; noise rms over the maximum: all after the PSF."""
+    """Check the maximum of one, light over arc, and noise rms over the maximum.
+
+    All are measured after the PSF.
+    """
     scene = simulator.scene(0, "train", torch.arange(16))
     quiet = noise_free(scene)
     image, arc, light = (simulator.render(quiet, without) for without in ((), {"lens_light"}, {"source"}))
@@ -176,7 +182,7 @@ def test_priors_are_respected(many: Scene) -> None:
 
 
 def test_lens_light_follows_the_mass(many: Scene) -> None:
-    """With a standard deviation of 2.5 % of each prior's width."""
+    """The scatter has a standard deviation of 2.5 % of each prior's width."""
     expected = {"light_e1": ("e1", 0.025), "light_e2": ("e2", 0.025), "light_x": ("center_x", 0.0075)}
     for name, (of_mass, std) in expected.items():
         deviation = many[name] - many[of_mass]
@@ -209,7 +215,7 @@ def test_real_galaxies_have_no_recorded_index(real_data: Path) -> None:
 
 
 def test_missing_galaxies_are_a_remark_and_no_message(caplog: pytest.LogCaptureFixture) -> None:
-    """Every evaluation builds the simulator: only a run that is made says it."""
+    """Every evaluation builds the simulator; only creating a run prints the remark."""
     with caplog.at_level(logging.INFO, logger="lenskit"):
         simulator = HST()
     assert simulator.remarks == ("COSMOS is not configured (options cosmos, stamps); using core-Sersic sources",)

@@ -31,7 +31,7 @@ def simulator(**options: Any) -> HST:
 
 
 def drawn(made: HST, model: MacroModel, n: int, dtype: torch.dtype = torch.float32) -> tuple[dict[str, Tensor], Tensor]:
-    """Scenes, and their parameters as the macro model has them."""
+    """Scenes, and their parameters in the macro model."""
     scene = made.scene(0, "test", torch.arange(n), dtype=dtype)
     scene["source_core_radius"] = scene["source_Rb"] / scene["source_R_sersic"]
     for name, of_mass in DEVIATIONS.items():
@@ -53,7 +53,7 @@ def test_renders_what_the_simulator_renders(psf: str) -> None:
 
 
 def test_is_differentiable_in_forward_mode(psf: str) -> None:
-    """Against a central difference."""
+    """Compare with a central difference."""
     made = simulator(psf=psf)
     model = made.macro_model()
     _, values = drawn(made, model, 3, torch.float64)
@@ -96,7 +96,7 @@ def test_options_that_it_does_not_describe_are_refused() -> None:
 
 @pytest.mark.parametrize("rays", [1, 2])
 def test_rays_are_traced_to_the_source(psf: str, rays: int) -> None:
-    """A core-Sersic profile where rays start is the source that is rendered."""
+    """A core-Sersic profile at the traced positions is the rendered source."""
     made = simulator(psf=psf, supersampling=rays)
     model = made.macro_model()
     scene, values = drawn(made, model, 4)

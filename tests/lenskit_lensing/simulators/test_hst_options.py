@@ -1,4 +1,4 @@
-"""The simulator `hst` with other instruments, their noise, and what else a frame may hold."""
+"""Simulator `hst`: other instruments, noise, background gradients, masked pixels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def quiet(scene: Scene) -> Scene:
 
 
 def peak_in_electrons(simulator: HST, scene: Scene, without: tuple[str, ...] = ()) -> torch.Tensor:
-    """Electrons per second in the brightest pixel, (n,): what the noise in a corner, known in these, says."""
+    """Electrons per second in the brightest pixel, (n,).
+
+    The noise of a corner pixel, known in electrons per second, gives the scale.
+    """
     loud = quiet(scene)
     loud["noise"][:, 0, 0] = 1
     value = simulator.render(quiet(scene), without)[:, 0, 0, 0]
@@ -40,7 +43,7 @@ def peak_in_electrons(simulator: HST, scene: Scene, without: tuple[str, ...] = (
 
 
 def medians(simulator: HST, n: int = 150) -> tuple[float, float]:
-    """Signal to noise of the peak, and its noise over the background's."""
+    """Medians of the peak's signal to noise, and of peak over background noise."""
     peak = peak_in_electrons(simulator, simulator.scene(0, "train", torch.arange(n), dtype=torch.float64))
     sigma = noise_sigma(peak, simulator.band)
     return float((peak / sigma).median()), float(sigma.median() / simulator.band.background_sigma)
@@ -59,7 +62,7 @@ def test_the_default_is_hst_as_it_was() -> None:
 
 
 def test_the_lens_light_has_its_magnitude() -> None:
-    """All of it is in the frame here."""
+    """All of the light is in the frame."""
     options = {"light_n": 1, "light_radius": 0.3, "theta_E": 1, "light_magnitude": "uniform(17, 20)"}
     simulator = HST(noise="instrument", instrument="euclid-vis", pixels=100, **options)
     scene = simulator.scene(0, "train", torch.arange(6), dtype=torch.float64)
@@ -75,7 +78,7 @@ def test_noise_is_that_of_the_instrument_in_every_pixel() -> None:
     image = simulator.render(quiet(scene))
     ones = scene | {"noise": torch.ones_like(scene["noise"])}
     flat = image.flatten(1)
-    ones["noise"].flatten(1).scatter_(1, flat.argmax(1, keepdim=True), 0)  # the maximum stays what it is
+    ones["noise"].flatten(1).scatter_(1, flat.argmax(1, keepdim=True), 0)  # keeps the maximum
     peak = peak_in_electrons(simulator, scene)[:, None, None, None]
     sigma = (simulator.render(ones) - image) * peak
     expected = (0.01**2 + image * peak / 2250).sqrt()
@@ -84,15 +87,19 @@ def test_noise_is_that_of_the_instrument_in_every_pixel() -> None:
 
 
 def test_the_lens_light_keeps_its_photons_whatever_is_left_out() -> None:
-    """The arc alone is fainter by the ratio of both maxima."""
+    """The arc alone is fainter than the lens light by the ratio of both maxima."""
     simulator = HST(noise="instrument", log_light_to_arc=1, light_magnitude=15)
     scene = simulator.scene(0, "train", torch.arange(4), dtype=torch.float64)
     light, arc = (peak_in_electrons(simulator, scene, (without,)) for without in ("source", "lens_light"))
     torch.testing.assert_close(light / arc, torch.full_like(light, 10), rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
 def test_slacs_like_scenes_are_as_deep_as_slacs(real_data: Path) -> None:
-    """Of the 13 frames of about 2250 s: the peak's signal to noise, and its noise over the sky's."""
+    """Compare with 13 frames of about 2250 s.
+
+    Compared are the signal to noise of the peak, and the noise of the peak over the noise of the sky.
+    """
     ratios, contrasts = [], []
     for folder in sorted((real_data / "slacs").glob("J*")):
         image, noise = (fits.getdata(folder / f"{name}.fits").astype(float) for name in ("image", "noise"))
@@ -118,7 +125,7 @@ def test_other_instruments(instrument: str, band: str | None, pixels: int) -> No
     images = simulator.render(simulator.scene(0, "train", torch.arange(3)))
     assert images.isfinite().all()
     torch.testing.assert_close(images.amax((1, 2, 3)), torch.ones(3))
-    assert "psf" not in {p.name for p in simulator.parameters}  # it has one only
+    assert "psf" not in {p.name for p in simulator.parameters}  # the instrument has a single PSF
 
 
 def test_pixels_and_psf_may_be_others_than_the_instruments(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The simulator `hst` with structured lens light, several depths and distant sources."""
+"""Simulator `hst` with structured lens light, several depths, distant sources."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def to_double(scene: Scene) -> Scene:
 
 
 def r_squared(features: torch.Tensor, target: torch.Tensor) -> float:
-    """Of a linear regression, adjusted for the number of features."""
+    """R2 of a linear regression, adjusted for the number of features."""
     design = torch.cat([features, torch.ones(len(features), 1, dtype=features.dtype)], dim=1)
     residual = target - design @ torch.linalg.lstsq(design, target[:, None]).solution[:, 0]
     left = residual.var(correction=features.shape[1] + 1) / target.var()
@@ -39,7 +39,10 @@ def r_squared(features: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def light_tells_theta_E(simulator: HST) -> float:
-    """R2 of theta_E from what the lens light is drawn with, and squares and products of it."""
+    """R2 of theta_E from parameters of the lens light.
+
+    Features are the parameters, their squares and products.
+    """
     scene, index = Scene(), torch.arange(3000)
     for group in ("lens", "lens_light"):
         rng = KeyedGenerator(0, "train", group, index, torch.zeros_like(index), torch.float64)
@@ -100,7 +103,10 @@ def test_faint_amplitudes_give_nearly_the_plain_image_and_larger_ones_another() 
 
 
 def test_all_the_light_has_its_magnitude() -> None:
-    """On a frame that holds nearly all of it: the electrons per second of a disc galaxy add up to its magnitude."""
+    """The electrons per second of a disc galaxy add up to its magnitude.
+
+    The frame holds nearly all of the light.
+    """
     simulator = HST(
         pixels=401, noise="instrument", light_radius_unit="arcsec", light_radius=0.5, light_n=1, light_magnitude=18,
         disc_fraction=1.0, disc_flux_ratio=2, disc_radius=2, e1=0, e2=0, center_x=0, center_y=0,
@@ -122,7 +128,10 @@ def test_a_depth_that_is_the_instruments_changes_nothing(instrument: str) -> Non
 
 
 def test_noise_is_that_of_each_depth() -> None:
-    """sigma^2 = image / t + background^2, and the background of sky alone falls as the root of the time."""
+    """The noise is sigma^2 = image / t + background^2.
+
+    The background of sky alone falls as the square root of the exposure time t.
+    """
     simulator = HST(pixels=32, **DEPTHS)
     assert "exposure_time" in {parameter.name for parameter in simulator.parameters}
     scene = simulator.scene(0, "train", torch.arange(40), dtype=torch.float64)
@@ -149,6 +158,7 @@ def test_distant_sources_lie_farther_out_and_are_magnified_enough() -> None:
     assert float(is_wide.double().mean()) == pytest.approx(0.5, abs=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["hst-lens", "quickstart"])
 def test_these_recipes_have_no_shortcut(recipe: str) -> None:
     simulator = Config.resolve(read_recipe(recipe), {"simulator": {"pixels": 16}}).build("simulator")

@@ -1,4 +1,7 @@
-"""Which real galaxy each source is, in every simulator that takes real galaxies: splits keep each on one side."""
+"""Identities of real galaxies, so that each galaxy is in one split only.
+
+Tests cover every simulator with real galaxies.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ LENSES = {"injection": {"lens_galaxy"}}
 
 
 def taking_stamps() -> dict[str, Callable[..., Simulator]]:
-    """The simulators that take a folder of stamps."""
+    """Simulators with an option for a folder of stamps."""
     known = {record.name: record.load() for record in registry().of_kind("simulator")}
     return {name: kind for name, kind in known.items() if "stamps" in inspect.signature(kind).parameters}
 

@@ -1,4 +1,4 @@
-"""The simulator `injection`: what is added to cutouts, and which galaxies show a lens."""
+"""Simulator `injection`: light added to cutouts, and galaxies that show a lens."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_first_view_is_the_cutout_as_it_is(simulator: Injection, pair: list[
 
 
 def test_the_mass_follows_the_light(folder: str) -> None:
-    """Without scatter: in ellipticity, angle and centre, in both views."""
+    """Without scatter, ellipticity, angle and centre agree in both views."""
     exact = Injection(
         galaxies=folder, axis_ratio_tolerance=0.04, center_scatter=0, ellipticity_scatter=0, angle_scatter=0
     )
@@ -100,7 +100,7 @@ def test_the_mass_scatters_by_the_options(folder: str, simulator: Injection) -> 
     for name in ("center_x", "center_y"):
         assert (scene[name] - light[name]).std() == pytest.approx(0.02, rel=0.05)
     mass, of_light = (torch.complex(each["e1"], each["e2"]) for each in (scene, light))
-    flat = of_light.abs() > 0.15  # the scatter never turns these
+    flat = of_light.abs() > 0.15  # scatter never changes the sign of these ellipticities
     off = torch.rad2deg((mass / of_light).angle() / 2)[flat]
     assert off[off.abs() < 45].std() == pytest.approx(10, rel=0.05)
     assert (mass.abs() - of_light.abs())[flat].std() == pytest.approx(0.05, rel=0.1)
@@ -131,7 +131,7 @@ def test_a_lens_drawn_by_the_second_view_is_shown_by_its_own_galaxy(simulator: I
 
 
 def test_without_a_source_nothing_tells_the_einstein_radius(folder: str, simulator: Injection) -> None:
-    """Images without a source are the same, to the last bit, whatever the Einstein radii are."""
+    """Images without a source are equal to the last bit for all Einstein radii."""
     other = Injection(galaxies=folder, theta_E="uniform(0.6, 0.7)")
     for view in (0, 1):
         one, two = (each.scene(0, "train", INDEX, view, shared={"lens"}) for each in (simulator, other))
@@ -140,7 +140,10 @@ def test_without_a_source_nothing_tells_the_einstein_radius(folder: str, simulat
 
 
 def test_the_arc_has_the_noise_of_its_photons(folder: str, simulator: Injection) -> None:
-    """In electrons per second, the variance of what is added is the arc over the exposure time."""
+    """The variance of the added noise is the arc over the exposure time.
+
+    The arc is in electrons per second.
+    """
     exposed = Injection(galaxies=folder, theta_E=THETA_E, exposure_time=500)
     scene = exposed.scene(0, "train", INDEX)
     peak = exposed.lens_light.cutouts.peak[scene["lens_galaxy"]][:, None, None]

@@ -1,4 +1,4 @@
-"""The COSMOS catalogue: the public layout written by hand, and a hundred real galaxies."""
+"""COSMOS catalogue: hand-written files in the public layout, 100 real galaxies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOISE = 0.01
 
 
 def cutout(scale: float, size: int = 64, seed: int = 0) -> np.ndarray:
-    """A round exponential disc with a peak near one, on a noisy sky."""
+    """Round exponential disc with a peak near one, on a noisy sky."""
     offset = np.arange(size) - (size - 1) / 2
     noise = np.random.default_rng(seed).normal(0, NOISE, (size, size))
     return np.exp(-np.hypot(offset, offset[:, None]) / scale) + noise
@@ -29,7 +29,10 @@ def cutout(scale: float, size: int = 64, seed: int = 0) -> np.ndarray:
 def write_release(
     folder: Path, cutouts: list[np.ndarray], *, files: int = 2, noise: float = NOISE, sample: str = "23.5"
 ) -> Path:
-    """Writes a folder like COSMOS_23.5_training_sample; row i is HDU i // files of file i % files."""
+    """Write a folder like COSMOS_23.5_training_sample.
+
+    Row i is HDU i // files of file i % files.
+    """
     count = len(cutouts)
     names = [f"real_galaxy_images_{sample}_n{1 + i % files}.fits" for i in range(count)]
     table = Table(
@@ -91,18 +94,22 @@ def test_the_public_layout_is_read_file_by_file(tmp_path: Path, sample: str) -> 
     sources = load_cosmos(tmp_path)
     assert_prepared(sources, 5, SIZE)
     assert sources.rows.tolist() == [0, 2, 4, 1, 3]
-    # An exponential disc's radius. The smallest come out up to a tenth larger: the faintest light is smoothed.
+    # Radii of exponential discs. The smallest are up to a tenth too large: the faintest light is smoothed.
     np.testing.assert_allclose(sources.half_light, 1.678 * scales[sources.rows], rtol=0.1)
 
 
-def test_files_of_many_cutouts_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_release(tmp_path, [cutout(3 + i / 4) for i in range(7)], files=1)
-    whole = load_cosmos(tmp_path)
-    monkeypatch.setattr("lenskit_lensing.sources.cosmos.PART", 3)
-    monkeypatch.setenv("LENSKIT_CACHE", str(tmp_path / "another"))
-    in_parts = load_cosmos(tmp_path)
-    assert in_parts.rows.tolist() == list(range(7))
-    assert torch.equal(in_parts.images, whole.images)
+@pytest.mark.slow
+def test_files_of_many_cutouts_are_read_in_parts(tmp_path: Path) -> None:
+    """A part has 1000 cutouts; most of these are too small to be prepared."""
+    galaxies = [cutout(3 + i / 4) for i in range(7)]
+    few, many = tmp_path / "few", tmp_path / "many"
+    few.mkdir()
+    many.mkdir()
+    write_release(few, galaxies, files=1)
+    write_release(many, [*galaxies[:4], *[np.zeros((4, 4))] * 1000, *galaxies[4:]], files=1)
+    in_parts = load_cosmos(many)
+    assert in_parts.rows.tolist() == [0, 1, 2, 3, 1004, 1005, 1006]
+    assert torch.equal(in_parts.images, load_cosmos(few).images)
 
 
 def test_the_path_of_the_table_and_another_size_do_as_well(tmp_path: Path) -> None:
@@ -114,7 +121,10 @@ def test_the_path_of_the_table_and_another_size_do_as_well(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("sample", "expected"), [("23.5", [0, 6]), ("25.2", [0, 2, 4, 6, 1, 3, 5])])
 def test_suspect_stamps_are_left_out_on_request(tmp_path: Path, sample: str, expected: list[int]) -> None:
-    """Signal to noise 30, 15, 15, 30, ...; a mask 20, 5, 20, ... pixels off, half as bright as the galaxy."""
+    """Rows differ in signal to noise and in the distance of a mask.
+
+    The signal to noise is 30, 15, 15, 30, ...; a mask half as bright as the galaxy is 20, 5, 20, ... pixels away.
+    """
     catalogue = write_release(tmp_path, [cutout(4.0) for _ in range(7)], sample=sample)
     assert len(load_cosmos(tmp_path).rows) == 7
     assert load_cosmos(tmp_path, good_stamps=True).rows.tolist() == expected
@@ -179,7 +189,7 @@ def test_a_missing_image_file_is_an_error(tmp_path: Path) -> None:
 
 
 def without_the_last(folder: Path) -> None:
-    """Takes the last HDU off a release's only file."""
+    """Remove the last HDU from the only file of a release."""
     path = folder / "real_galaxy_images_23.5_n1.fits"
     with fits.open(path) as hdus:
         fits.HDUList([hdu.copy() for hdu in hdus[:-1]]).writeto(path, overwrite=True)
@@ -192,8 +202,9 @@ def test_a_missing_hdu_is_an_error(tmp_path: Path) -> None:
         load_cosmos(tmp_path)
 
 
+@pytest.mark.slow
 def test_one_missing_hdu_of_many_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """They are small here, so that none is prepared but the first."""
+    """All stamps but the first are too small to be prepared."""
     write_release(tmp_path, [cutout(4.0), *[np.zeros((4, 4))] * 119], files=1)
     without_the_last(tmp_path)
     assert load_cosmos(tmp_path).rows.tolist() == [0]
@@ -214,7 +225,7 @@ def test_tiny_sizes_are_an_error(tmp_path: Path) -> None:
         load_cosmos(tmp_path, min_pixels=8)
 
 
-# A hundred real galaxies
+# 100 real galaxies
 
 
 def test_the_default_cuts_leave_eight_of_the_real_galaxies(real_data: Path) -> None:
@@ -223,7 +234,7 @@ def test_the_default_cuts_leave_eight_of_the_real_galaxies(real_data: Path) -> N
 
 @pytest.mark.slow
 def test_real_galaxies_keep_their_size(real_data: Path) -> None:
-    """Beside SExtractor's FLUX_RADIUS of the whole sample."""
+    """Compare with SExtractor's FLUX_RADIUS of the whole sample."""
     sources = load_cosmos(real_data / "cosmos", min_pixels=16, max_noise=0.3, size=192)
     assert_prepared(sources, len(sources.images), 192)
     folder = real_data / "cosmos"
@@ -240,7 +251,10 @@ def test_real_galaxies_keep_their_size(real_data: Path) -> None:
 
 @pytest.mark.slow
 def test_images_of_the_usual_size_lose_no_detail(real_data: Path) -> None:
-    """Beside images large enough for all: few are shrunk, and these have more pixels in their radius than most."""
+    """Few images are shrunk, and these have more pixels in their radius than most.
+
+    The comparison uses images that are large enough for all galaxies.
+    """
     cuts = {"min_pixels": 50, "max_noise": 0.3}
     usual, large = (load_cosmos(real_data / "cosmos", **cuts, size=size) for size in (SIZE, 192))
     shrunk = usual.half_light < 0.99 * large.half_light
@@ -249,7 +263,7 @@ def test_images_of_the_usual_size_lose_no_detail(real_data: Path) -> None:
 
 
 def test_real_galaxies_lose_their_noise(real_data: Path) -> None:
-    """Pixel-to-pixel differences, and what is left around the galaxies."""
+    """Pixels in faint regions differ less from their surroundings."""
     sources = load_cosmos(real_data / "cosmos")
     folder = real_data / "cosmos"
     rows = fits.getdata(folder / "real_galaxy_catalog_26_extension_example.fits", 1)

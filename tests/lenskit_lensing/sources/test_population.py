@@ -1,4 +1,4 @@
-"""Source galaxies: their light and where they are put."""
+"""Source galaxies: light and positions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def analytic() -> HST:
 
 @pytest.fixture(scope="module")
 def real(real_data: Path) -> HST:
-    """Few of the sample pass the paper's cuts: these are wider."""
+    """Real galaxies with wider cuts than the paper's, which few of the sample pass."""
     return HST(cosmos=str(real_data / "cosmos"), cosmos_min_pixels=40, cosmos_max_noise=0.2)
 
 
@@ -45,14 +45,17 @@ def test_flux_of_a_source_is_what_its_entries_say(kind: str, request: pytest.Fix
     simulator: HST = request.getfixturevalue(kind)
     scene = simulator.scene(1, "train", torch.arange(24))
     expected = scene["source_flux"] + scene["companion_flux"]
-    # What lies outside the frame, and coarse sampling of the smallest cores, costs some percent.
+    # Light outside the frame and coarse sampling of the smallest cores cost a few percent.
     assert torch.allclose(source_flux(simulator, scene, lensed=False), expected, rtol=0.06)
     assert torch.equal(scene["source_flux"], torch.ones(24))
 
 
 @pytest.mark.slow
 def test_magnification_is_near_that_of_the_rendered_source(analytic: HST) -> None:
-    """The estimate is for a Gaussian: galaxies with wings are magnified less, by 8 % in the mean."""
+    """The estimate is for a Gaussian.
+
+    Galaxies with wings are magnified less, by 8 % on average.
+    """
     scene = analytic.scene(2, "train", torch.arange(40))
     scene["companion_flux"] = torch.zeros(40)
     actual = source_flux(analytic, scene, lensed=True) / source_flux(analytic, scene, lensed=False)
@@ -76,7 +79,7 @@ def test_positions_are_drawn_again_where_little_is_magnified() -> None:
 
 @pytest.mark.parametrize("threshold", [3.0, 7.5, 1e6])
 def test_positions_are_the_same_where_nothing_waits_for_the_host(threshold: float) -> None:
-    """On accelerators all candidates of all scenes are tried."""
+    """Accelerators try all candidates of all scenes."""
     simulator = HST(min_magnification=threshold, source_dx="uniform(-1, 1)")
     scene = simulator.scene(5, "train", torch.arange(200))
     rng = KeyedGenerator(5, "train", "source", torch.arange(200), torch.zeros(200, dtype=torch.int64))
@@ -107,7 +110,10 @@ def test_the_first_good_candidate_is_taken_or_else_the_best() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("radius", [0.1, 0.4])
 def test_magnifications_are_those_of_many_rays(analytic: HST, radius: float) -> None:
-    """Of round Gaussians, on an even grid that is as wide as the circles about the frame."""
+    """Compare magnifications of round Gaussians with an even grid of rays.
+
+    The grid is as wide as the circles about the frame.
+    """
     scene = analytic.scene(3, "train", torch.arange(24), dtype=torch.float64)
     radii, reach = torch.full((24,), radius, dtype=torch.float64), 5.5 / 2**0.5
     rays = Rays.through(scene, 5.5, 0.71)
@@ -125,7 +131,7 @@ def test_magnifications_are_those_of_many_rays(analytic: HST, radius: float) -> 
 
 
 def test_a_lens_without_mass_magnifies_nothing() -> None:
-    """But for shear: 1 / |1 - gamma^2|."""
+    """Only shear magnifies, by 1 / |1 - gamma^2|."""
     zero = torch.zeros(3, dtype=torch.float64)
     lens = dict.fromkeys(("theta_E", "e1", "e2", "center_x", "center_y", "gamma2"), zero)
     lens |= {"gamma": torch.tensor([1.5, 2.0, 2.5]).double(), "gamma1": torch.tensor([0.0, 0.1, -0.3]).double()}
@@ -167,9 +173,10 @@ def test_fractions_of_mergers_and_of_real_galaxies(real: HST) -> None:
     assert 0.499 < ratio.min() < ratio.max() < 2.501
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["analytic", "real"])
 def test_half_of_the_flux_is_within_the_half_light_radius(kind: str, request: pytest.FixtureRequest) -> None:
-    """Of circular apertures for stamps, and of round profiles."""
+    """Stamps have circular apertures, and profiles are round."""
     simulator: HST = request.getfixturevalue(kind)
     scene = simulator.scene(1, "train", torch.arange(30))
     zero = torch.zeros(30)

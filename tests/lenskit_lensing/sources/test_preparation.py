@@ -1,4 +1,4 @@
-"""Preparing parts, in this process and in others."""
+"""Preparation of parts in this process and in helper processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def disc(scale: float, size: int = 40) -> np.ndarray:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> list[SomeFiles]:
-    """Seven, of one to three clean stamps each."""
+    """Seven parts of one to three clean stamps each."""
     paths = [tmp_path / f"{i}.npy" for i in range(7)]
     for i, path in enumerate(paths):
         np.save(path, np.stack([disc(2 + i / 2 + j / 8) for j in range(1 + i % 3)]))
@@ -48,7 +48,7 @@ def test_any_number_of_processes_gives_the_same(parts: list[SomeFiles]) -> None:
 
 @pytest.mark.slow
 def test_processes_are_begun_where_there_is_no_main_module_and_from_daemons(parts: list[SomeFiles]) -> None:
-    """As in a script without `if __name__`, and in a worker of a cluster or of a loader."""
+    """Imitate a script without `if __name__`, and a worker of a cluster or loader."""
     script = f"""
 import multiprocessing
 from pathlib import PosixPath, WindowsPath
@@ -94,7 +94,7 @@ def test_few_stamps_are_not_worth_another_process() -> None:
 
 @pytest.mark.slow
 def test_helpers_load_no_torch() -> None:
-    """Each would take half a gigabyte, and seconds."""
+    """With torch, each helper would take half a gigabyte, and seconds to start."""
     program = (
         "import sys; from lenskit_lensing.sources import cosmos, preparation, stamp_folder;"
         " sys.exit('torch' in sys.modules)"

@@ -1,4 +1,4 @@
-"""Prepared stamps on disk: used when they are what is wanted, made anew when they are not."""
+"""Prepared stamps on disk: reused if they match the request, else prepared again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def assert_same(one: StampSources, other: StampSources) -> None:
 
 
 def prepared(caplog: pytest.LogCaptureFixture) -> bool:
-    """Whether anything was prepared since this was last asked."""
+    """Whether stamps were prepared since the last call."""
     done = any("stamps are prepared" in record.message for record in caplog.records)
     caplog.clear()
     return done
@@ -133,7 +133,7 @@ def test_a_damaged_or_foreign_file_is_made_anew(
             "not safetensors": b"x" * len(content),
             "header": bytes(8) + content[8:],
         }
-        path.unlink()  # what is mapped keeps the old one
+        path.unlink()  # so that stamps that map the old file keep it
         path.write_bytes(broken[damage])
     prepared(caplog)
     again = load(folder)
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_line(cache: Path, folder: Path, monkeypatch: pytest.
 def test_of_two_that_come_at_once_one_prepares_and_the_other_waits(
     cache: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Locks are those of an open file: threads keep each other out as processes do."""
+    """Locks belong to an open file: threads exclude each other as processes do."""
     load(folder)
     (path,) = cache.glob("*.safetensors")
     path.unlink()
@@ -196,7 +196,10 @@ def test_of_two_that_come_at_once_one_prepares_and_the_other_waits(
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_stamps_that_are_prepared(cache: Path, tmp_path: Path) -> None:
-    """Of the process that prepares them, beyond what it maps of the file, which is shared. Some are on their way."""
+    """Measure private memory of the preparing process, without the mapped file.
+
+    The mapped file is shared memory. The limit allows for stamps in transit.
+    """
     for name, count in (("few", 400), ("many", 6000)):
         np.save(tmp_path / f"{name}.npy", np.broadcast_to(disc(3.0, 32).astype(np.float32), (count, 32, 32)))
     program = (

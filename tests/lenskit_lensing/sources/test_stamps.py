@@ -1,4 +1,4 @@
-"""Isolating a galaxy from its cutout: against synthetic cutouts whose galaxy is known."""
+"""Isolation of galaxies from synthetic cutouts, compared with the known galaxy."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NOISE = 0.01
 
 
 def exponential(shape: tuple[int, int], scale: float, x: float = 0, y: float = 0, q: float = 1) -> np.ndarray:
-    """An exponential disc with a peak of one, about a point in pixels from the middle."""
+    """Exponential disc with a peak of one, at an offset in pixels from the middle."""
     rows, columns = (np.arange(length) - (length - 1) / 2 for length in shape)
     return np.exp(-np.hypot((columns - x) * q**0.5, (rows[:, None] - y) / q**0.5) / scale)
 
 
 def sky(shape: tuple[int, int], seed: int = 1) -> np.ndarray:
-    """Noise whose neighbouring pixels correlate, as drizzled images' do (COSMOS: .47)."""
+    """Noise with correlated neighbouring pixels, as in drizzled images (COSMOS: 0.47)."""
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=shape), 0.57, mode="wrap")
     return NOISE * noise / noise.std()
 
@@ -68,6 +68,7 @@ def test_a_cutout_without_a_galaxy_in_the_middle_gives_none() -> None:
     assert isolate(exponential((100, 100), 3.0, x=35, y=-35) + sky((100, 100))) is None
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), gain=st.floats(1e-3, 1e3), level=st.floats(-1, 1))
 def test_units_sky_level_and_axes_do_not_matter(seed: int, gain: float, level: float) -> None:
@@ -98,7 +99,7 @@ def test_centred_galaxies_have_unit_flux_in_the_middle_of_an_empty_border(
     assert framed.sum() == pytest.approx(1)
     assert (framed >= 0).all()
     assert framed[[0, -1]].max() == framed[:, [0, -1]].max() == 0
-    # Shrinking moves light to the middle of its new pixel, and the centroid with it; moving it does not.
+    # Shrinking moves light, and so the centroid, to the middle of the new pixel; a shift alone does not.
     tolerance = 1e-9 if size == 192 else 0.1
     position = np.arange(size) - (size - 1) / 2
     assert abs(framed.sum(0) @ position) < tolerance
@@ -106,7 +107,7 @@ def test_centred_galaxies_have_unit_flux_in_the_middle_of_an_empty_border(
 
 
 def test_shrinking_keeps_the_shape() -> None:
-    """By a whole factor it is the sum over blocks of pixels."""
+    """Shrinking by a whole factor sums over blocks of pixels."""
     galaxy = np.zeros((100, 100))
     galaxy[5:95, 5:95] = exponential((90, 90), 12.0, q=0.6)
     shrunk = centred(galaxy, 48)  # 45 pixels for the 90, and one and a half all around
@@ -118,7 +119,7 @@ def test_shrinking_keeps_the_shape() -> None:
 @pytest.mark.parametrize("radius", [3.0, 5.0, 12.0])
 @pytest.mark.parametrize("size", [127, 128])
 def test_half_light_radii_are_those_of_closed_forms(radius: float, size: int) -> None:
-    """A Gaussian's is sqrt(2 ln 2) sigma."""
+    """The half-light radius of a Gaussian is sqrt(2 ln 2) sigma."""
     offset = np.arange(size) - (size - 1) / 2
     sigma = radius / np.sqrt(2 * np.log(2))
     gaussian = np.exp(-(offset**2 + offset[:, None] ** 2) / (2 * sigma**2))
