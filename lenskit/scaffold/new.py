@@ -82,7 +82,7 @@ def new_plugin(name: str, kinds: Sequence[str], folder: Path | None = None) -> P
     distribution = PREFIX + name.removeprefix(PREFIX)
     folder = Path(distribution) if folder is None else folder
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageError(f"{folder} exists: choose another --folder")
+        raise UsageError(f"{folder} exists: choose a different --folder")
     part = scratch(folder, "part")
     for path, text in _files(name, distribution, names):
         file = part / path

@@ -23,7 +23,7 @@ class CommandContract(Contract):
         component = "peaks"
 
         def arguments(self, folder):
-            numpy.save(folder / "images.npy", numpy.ones((3, 1, 8, 8)))
+            numpy.save(folder / "images.npy", numpy.random.default_rng(0).random((3, 1, 8, 8)))
             return [folder / "images.npy", "--lenses", "2"]
     ```
     """

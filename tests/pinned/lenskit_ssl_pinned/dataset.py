@@ -9,9 +9,10 @@ from lenskit.toolbox import load_array, read_delimited, read_numbers
 
 
 class PinnedDataset(Dataset):
-    """Folder with `images.npy`, (n, height, width), and `labels.csv`, with the columns `name` and `theta_E`.
+    """Folder with images and a table of labels.
 
-    Undefined pixels are NaN, and empty cells are unknown labels.
+    `images.npy` has the shape (n, height, width), and `labels.csv` the columns `name` and `theta_E`. Undefined
+    pixels are NaN, and empty cells are unknown labels.
 
     Args:
         pixel_scale: Size of a pixel in arcsec.
@@ -29,7 +30,8 @@ class PinnedDataset(Dataset):
             self.images = load_array(path / "images.npy")   # mapped into memory, not read
         except ValueError as error:
             raise UsageError(f"{path / 'images.npy'}: {error}") from error
-        columns = read_delimited(path / "labels.csv").columns
+        table = read_delimited(path / "labels.csv")
+        columns = dict(zip(table.header, zip(*table.rows)))
         if lacking := {"name", "theta_E"} - columns.keys():
             raise UsageError(f"{path / 'labels.csv'} lacks the columns {', '.join(sorted(lacking))}")
         self.names = columns["name"]

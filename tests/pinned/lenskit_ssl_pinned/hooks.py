@@ -1,4 +1,7 @@
-"""Components of this plugin. This module runs whenever lenskit starts, so it imports nothing else."""
+"""Components of this plugin.
+
+This module runs whenever lenskit starts, so it imports nothing else.
+"""
 
 from lenskit.plugin import Component, hookimpl
 

@@ -1,4 +1,7 @@
-"""Alignment and uniformity on the hypersphere, Wang & Isola 2020, https://arxiv.org/abs/2005.10242."""
+"""Alignment and uniformity on the hypersphere.
+
+Wang & Isola 2020, https://arxiv.org/abs/2005.10242.
+"""
 
 from typing import Annotated
 
@@ -10,7 +13,7 @@ from torch.nn.functional import normalize
 
 
 class PinnedMethod(Method):
-    """Pull the two views of a lens together, and spread all lenses over the hypersphere.
+    """Pull the views of a lens together, and spread lenses over the hypersphere.
 
     Args:
         projection_dim: Length of the projections.
@@ -48,5 +51,5 @@ class PinnedMethod(Method):
         }
 
     def uniformity(self, points):
-        """Return the logarithm of the mean Gaussian potential of all pairs of points (n, d)."""
+        """Return the logarithm of the mean Gaussian potential of points (n, d)."""
         return (-self.temperature * pdist(points).square()).exp().mean().log()
