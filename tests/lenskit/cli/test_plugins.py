@@ -29,3 +29,14 @@ def test_says_that_there_are_none(monkeypatch: pytest.MonkeyPatch, lenskit: Call
     registry.cache_clear()
     assert lenskit("plugins").out == "no plugin is installed, or LENSKIT_PLUGINS excludes all of them\n"
     registry.cache_clear()
+
+
+def test_load_times_are_printed_the_slowest_first(install: Callable[..., Any], lenskit: Callable[..., Any]) -> None:
+    install("slow", "import time\ntime.sleep(0.25)\n")
+    lines = lenskit("plugins", "--timing").out.splitlines()
+    first = lines[0].split()
+    assert first[2] == "slow"
+    assert float(first[0]) >= 250
+    times = [float(line.split()[0]) for line in lines if " ms  " in line]
+    assert times == sorted(times, reverse=True)
+    assert len(times) > 5
