@@ -154,13 +154,15 @@ class Encoder(nn.Module):
         """Open stored images, cropped to the size of the encoder if it takes only one.
 
         Args:
-            data: `[READER:]PATH`, see `lenskit.data.readers.open_dataset`.
+            data: `[READER:]PATH`, see `lenskit.data.readers.open_dataset`. The option `resample=auto` of a
+                reader resamples images to the pixel size of the training.
             measures: Whether the caller measures lengths in these images.
 
         Raises:
             UsageError: `measures` is set, and the pixel size is known to differ from that of the training.
         """
-        dataset = open_dataset(data, size=self.image_shape and self.image_shape[-1])
+        size = self.image_shape and self.image_shape[-1]
+        dataset = open_dataset(data, size=size, pixel_scale=self.pixel_scale)
         self.check_pixel_scale(dataset, measures=measures)
         return dataset
 

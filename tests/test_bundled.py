@@ -1,6 +1,6 @@
-"""Every bundled component meets the contract of its kind, like a component of a third party.
+"""Every bundled component meets the contract of its kind.
 
-Methods are tested in tests/test_methods.py, and readers beside their code, because they need data.
+Methods are tested in tests/test_methods.py, and readers in the tests of lenskit_datasets, because they need data.
 """
 
 from __future__ import annotations

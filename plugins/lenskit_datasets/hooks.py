@@ -21,6 +21,11 @@ def lenskit_datasets() -> list[Component]:
             "The second Lens Finding Challenge: Euclid's VIS, H, J and Y",
         ),
         Component("lensiam-fits", "lenskit_datasets.lensiam_fits:LensiamFits", "LenSiam's pairs: a FITS file per lens"),
+        Component(
+            "lenstronomy-hdf5",
+            "lenskit_datasets.lenstronomy_hdf5:LenstronomyHdf5",
+            "HDF5 files of lenstronomy and dolphin: a file per lens",
+        ),
         Component("zarr", "lenskit_datasets.zarr_store:ZarrStore", "Images that `lenskit simulate` wrote"),
     ]
 

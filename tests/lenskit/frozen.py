@@ -48,7 +48,7 @@ def frozen() -> list[str]:
 
 
 def _members(title: str, value: Any) -> set[str]:
-    """Return the name of an object, its arguments, and its public members if it is a class."""
+    """Return the name of an object, its arguments, and members of a class."""
     if not isinstance(value, type):
         return _arguments(title, value)
     found = {title}
@@ -62,7 +62,7 @@ def _members(title: str, value: Any) -> set[str]:
 
 
 def _arguments(title: str, value: Any) -> set[str]:
-    """Return the name of an object and, if it is a function, an entry for each argument."""
+    """Return the name of an object, and an entry for each argument."""
     if not (inspect.isfunction(value) or inspect.ismethod(value)):
         return {title}
     return {title, *(f"{title}({name})" for name in inspect.signature(value).parameters if name != "self")}

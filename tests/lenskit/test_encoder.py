@@ -17,6 +17,7 @@ from torch import Tensor
 
 import lenskit_toys
 from lenskit.chosen import build
+from lenskit.data.readers import open_dataset
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
@@ -320,3 +321,23 @@ def test_pixels_of_unknown_size_are_told_of_in_one_line(sky: str, caplog: pytest
     encoder.open("plain.fits?pixel_scale=0.05", measures=True)
     Encoder.untrained(CARD).open("plain.fits")
     assert not caplog.records
+
+
+def test_resample_auto_takes_the_pixel_size_of_the_training(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number, (pixels, scale) in enumerate([(32, 0.05), (16, 0.1)]):
+        header = fits.Header({"PIXSCALE": scale})
+        fits.writeto(tmp_path / f"{number}.fits", random.random((pixels, pixels)).astype(np.float32), header)
+    encoder = Encoder.untrained(
+        {
+            "backbone": {"name": "tiny"}, "input": {}, "image_shape": [1, 16, 16], "pixel_scale": 0.1,
+        },
+        seed=0,
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="resample=0.1"):
+        encoder.open(str(tmp_path))
+    dataset = encoder.open(f"{tmp_path}?resample=auto")
+    assert dataset.pixel_scale == 0.1
+    assert encoder.embed(dataset.read([0, 1])[0][:, 0]).shape == (2, 16)
+    with pytest.raises(UsageError, match="resample=auto takes the pixel size of an encoder.*resample=ARCSEC"):
+        open_dataset(f"{tmp_path}?resample=auto")

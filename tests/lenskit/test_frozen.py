@@ -1,4 +1,4 @@
-"""Interface policy (docs/plugin-interface.md): frozen names, added arguments, and an old plugin that still works."""
+"""Interface policy (docs/plugin-interface.md): old plugins keep working."""
 
 from __future__ import annotations
 
