@@ -11,7 +11,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from lenskit.cli.main import run
 from lenskit.component import KINDS
 from lenskit.errors import UsageError
 from lenskit.scaffold.new import TEMPLATE, new_plugin
@@ -41,6 +43,18 @@ def test_the_bound_of_the_version_is_the_second_minor_release_after_this_one(tmp
     project = tomllib.loads((new_plugin("rings", ["pairs"], tmp_path / "rings") / "pyproject.toml").read_text())
     major, minor, _ = __version__.split(".")
     assert project["project"]["dependencies"] == [f"lenskit-ssl>={major}.{minor},<{major}.{int(minor) + 2}"]
+
+
+def test_the_workflow_checks_the_distribution(tmp_path: Path) -> None:
+    folder = new_plugin("rings", ["recipe"], tmp_path / "rings")
+    steps = yaml.safe_load((folder / ".github/workflows/test.yml").read_text())["jobs"]["test"]["steps"]
+    assert "lenskit plugin check lenskit-ssl-rings" in [step.get("run") for step in steps]
+    assert steps[1]["with"] == {"python-version": "${{ matrix.python }}"}
+
+
+def test_the_next_steps_name_the_distribution_for_any_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plugin", "new", "rings", "--kind", "recipe", "--folder", "elsewhere"]) == 0
+    assert "    lenskit plugin check lenskit-ssl-rings\n" in capsys.readouterr().out
 
 
 def test_the_default_folder_is_the_distribution() -> None:
