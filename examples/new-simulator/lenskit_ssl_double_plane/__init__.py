@@ -1,0 +1,1 @@
+"""Lenses with two sources at different redshifts."""
