@@ -170,9 +170,9 @@ def evaluate(
 
 
 def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embeddings | Text], dict[str, str]]:
-    """Return the runs that can be opened, and for each damaged run the reason.
+    """Return the runs that can be opened, and the fault of each damaged run.
 
-    Paths that are no runs are left out with one warning.
+    Paths that are no runs are left out, with one warning.
 
     Raises:
         LenskitError: if no run can be opened; it is the error of the first one.
@@ -202,7 +202,7 @@ def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embe
 
 
 def _open(subject: Text) -> Run | Embeddings:
-    """-"""
+    """Open embeddings, a run or an encoder by its path or name."""
     path = Path(subject)
     return Embeddings.load(path) if may_be_embeddings(path) else open_run(fspath(subject))
 
@@ -305,7 +305,7 @@ def load_encoder(path: Text) -> Encoder:
 
 
 def _flag(name: str, value: Any) -> Layer:
-    """Return the layer of an option that has a flag, as the command line builds it.
+    """Return the configuration layer of an option that has a flag.
 
     A number of devices becomes a text, as on the command line.
     """
@@ -314,7 +314,7 @@ def _flag(name: str, value: Any) -> Layer:
 
 
 def _free_folder(config: Config) -> Path:
-    """Return runs/METHOD-PAIRS, or the first of -2, -3, ... that is not taken."""
+    """Return the first free folder of runs/METHOD-PAIRS, runs/METHOD-PAIRS-2, ..."""
     method, *pairs = (parse(name).head for name in (config.name("method"), *config.name("pairs").split("+")))
     path = candidate = Path("runs") / f"{method}-{'+'.join(pairs)}"
     number = 1

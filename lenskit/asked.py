@@ -39,7 +39,7 @@ class Asked:
     places: Mapping[Path, Path] = field(default_factory=dict)
 
     def place(self, subject: Path, evaluation: str) -> Path | None:
-        """Return the folder that the command chose for the results of a subject, if any."""
+        """Return the folder for the results of a subject, if the command chose one."""
         if self.output:
             return self.output / self.labels.get(subject, "")
         return self.places.get(subject) if evaluation == self.evaluation else None

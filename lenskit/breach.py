@@ -64,7 +64,7 @@ def check_tensor(
         floats: Whether the tensor must hold floats.
 
     Raises:
-        LenskitError: if it does not; the message names the value and the required one.
+        LenskitError: The value has another type or shape. The message has the required one.
     """
     wanted = " x ".join("n" if length is None else str(length) for length in shape)
     if not isinstance(value, Tensor):
@@ -83,7 +83,7 @@ def check_finite(component: object, name: str, value: Tensor) -> None:
     """Check that a component returned finite values.
 
     Raises:
-        LenskitError: if some are not finite; the message gives their number.
+        LenskitError: Some values are not finite. The message has their number.
     """
     finite = value.isfinite()
     if not finite.all():
@@ -102,12 +102,12 @@ def differ(one: Tensor, other: Tensor) -> bool:
 def no_global_generator(component: object) -> Iterator[None]:
     """Check that a component draws no numbers from a global generator.
 
-    The generators of torch and numpy are checked, and restored afterwards. Python's own generator is not, because other
-    threads use it. A component that draws from it fails another check: its image of a lens alone differs from that in
-    a batch.
+    The generators of torch and numpy are checked, and restored afterwards. Python's own generator is not checked,
+    because other threads use it. A component that uses it fails another check: a lens has a different image alone than
+    in a batch.
 
     Raises:
-        LenskitError: if it draws from one; the message names the generator.
+        LenskitError: The component draws from a global generator, which the message names.
     """
     before, array = _generators(), np.random.get_state()
     fault: LenskitError | None = None

@@ -1,4 +1,4 @@
-"""The length of a run: lenses an epoch, and batches."""
+"""Length of a run: lenses per epoch, and batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIVE_LENSES = 10_000
 
 
 def lenses_of(settings: TrainSettings, training_set: TrainingSet) -> int:
-    """Return the number of lenses an epoch."""
+    """Return the number of lenses per epoch."""
     return settings.lenses or training_set.lenses.size or LIVE_LENSES
 
 
@@ -20,7 +20,7 @@ def budget_of(settings: TrainSettings, training_set: TrainingSet) -> Budget:
     """Return the budget of a run.
 
     Raises:
-        UsageError: if an epoch is shorter than a batch.
+        UsageError: An epoch has fewer lenses than a batch.
     """
     lenses, batch_size = lenses_of(settings, training_set), settings.batch_size
     if lenses < batch_size:

@@ -1,4 +1,4 @@
-"""Reader of checkpoints: metadata, method and agreement with the configuration."""
+"""Checkpoints of runs: reading, loading of the method, changed options."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ FREE: Mapping[str, frozenset[str]] = {
     "input": frozenset({"keep", "workers"}),
     "data": frozenset({"path"}),
 }
-"""Options that may change while a run is stopped: hardware, paths of data, checkpoint intervals, all monitoring, and
-the initial weights of a backbone. Epochs may not change, because they determine the learning rate from the first batch.
+"""Options that may change before a run is resumed: hardware, paths of data, checkpoint intervals, all monitoring, and
+the initial weights of a backbone. The number of epochs may not change, because all learning rates depend on it.
 """
 
 
@@ -67,8 +67,8 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
         config: Its configuration.
 
     Raises:
-        LenskitError: It cannot be read without running code in it, or has another method or backbone.
-        UsageError: It has another configuration.
+        LenskitError: The checkpoint cannot be read safely, or belongs to a different method or backbone.
+        UsageError: The checkpoint belongs to a different configuration.
     """
     file, path = run / "run.toml", run / LAST
     remedy = f"restore it from a copy, or train again: lenskit train --config {file} --out ANOTHER"
@@ -105,7 +105,7 @@ def load_method(run: Path, config: Config) -> Method:
         config: Its configuration.
 
     Raises:
-        LenskitError: There is no checkpoint, or it does not fit.
+        LenskitError: There is no checkpoint, or it does not fit the configuration.
     """
     path = run / LAST
     if not path.is_file():
@@ -142,7 +142,7 @@ def load_method(run: Path, config: Config) -> Method:
 def without_start(config: Config) -> Config:
     """Drop the options of the backbone's initial weights.
 
-    The checkpoint has its weights, and the file of the initial weights may be gone.
+    The checkpoint contains the weights of the backbone. The file of the initial weights may no longer exist.
     """
     start = registry().find("backbone", config.name("backbone")).load().start_options
     backbone = {key: value for key, value in config.sections["backbone"].items() if key not in start}
@@ -152,7 +152,7 @@ def without_start(config: Config) -> Config:
 def changed_fields(before: Config, after: Config) -> list[str]:
     """List the differences between two configurations that may not change.
 
-    An entry is `train.epochs (was 3, is 5)`. For a replaced component it has the names.
+    An entry is `train.epochs (was 3, is 5)`. For a replaced component, it has both names.
     """
     changes: list[str] = []
     for section in dict.fromkeys([*before.sections, *after.sections]):

@@ -1,4 +1,4 @@
-"""Checksums of files of weights, which detect any change before a file is used.
+"""Checksums of checkpoints and weights, which detect damage before a file is used.
 
 A checkpoint is a zip archive, whose comment is the checksum of all preceding bytes. For archives without such a comment
 (of earlier versions, or of others) the checksums of the zip members are verified, which exclude headers and padding. A
@@ -46,7 +46,7 @@ class Damaged(LenskitError):
 
     def __init__(self, path: Path, fault: str, remedy: str) -> None:
         self.told = f"{fault}; {remedy}"
-        """The same without the file."""
+        """Description of the fault with the remedy, without the path."""
         super().__init__(f"{path} is damaged: {self.told}")
 
 

@@ -25,7 +25,7 @@ class Chosen:
         name: Name that files record.
         component: The class.
         arguments: Validated options as arguments of the constructor.
-        plain: The same as plain values that TOML can hold; options that are None are left out.
+        plain: The validated options as plain values for TOML; options that are None are left out.
     """
 
     kind: str

@@ -3,7 +3,7 @@
 Layers, lowest first: the method's defaults, the recipe `default`, the recipe, the file, the flags. Options of a higher
 layer override those of a lower one, with three rules:
 
-- If a layer names another method than the chosen one, its sections `method` and `optimizer` are dropped. So are the
+- If a layer names a method other than the chosen one, its sections `method` and `optimizer` are dropped. So are the
   defaults of either method: whole sections of components, and single options of settings.
 - A layer that names another component replaces the section. `data` and `simulator` replace each other.
 - A layer that names another optimizer takes the defaults of that optimizer.
@@ -45,7 +45,7 @@ from lenskit.words import quoted, shortened
 SETTINGS: dict[str, type] = {"train": TrainSettings, "input": InputSettings, "monitor": MonitorSettings}
 
 DEFAULT = ("default", "lenskit-ssl")
-"""Recipe below all others, and its distribution."""
+"""Recipe that all configurations start from, and its distribution."""
 
 
 @dataclass(frozen=True)

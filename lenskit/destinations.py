@@ -57,7 +57,7 @@ def check_free(folder: Path, names: Collection[str]) -> None:
 def holds_other(folder: Path) -> bool:
     """Whether a folder has a result with other settings, data or runs.
 
-    Results of earlier versions, which do not record these, count as others.
+    A result of an earlier version, which does not record them, counts as different.
     """
     wish = asked()
     return bool(wish.identity) and any(
@@ -214,17 +214,17 @@ def check_writable(folder: Path, flag: str = "") -> None:
 
 
 def same(a: Path, b: Path) -> bool:
-    """Whether two paths are the same file, however they are spelled."""
+    """Whether two paths are the same file, also through links."""
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
 def inside(path: Path, folder: Path) -> bool:
-    """Whether a path is in a folder, however both are spelled."""
+    """Whether a path is in a folder, also through links."""
     return any(same(above, folder) for above in path.resolve().parents)
 
 
 def in_folder(output: str, name: str) -> Path:
-    """Return the file of an output path, in the folder if the path is a folder.
+    """Return the path of an output file, inside the path if it is a folder.
 
     A path without extension is a folder.
     """

@@ -1,4 +1,4 @@
-"""Folders of encoders of plugins: in a package, or downloaded to the cache.
+"""Folders of the encoders of plugins, in a package or downloaded to the cache.
 
 A file is used only if its digest is the one that the plugin declares.
 """
@@ -31,7 +31,7 @@ CARD = "encoder.json"
 SCHEMES = ("hf", "https", "http", "file")
 
 PIECE = 2**20
-"""Bytes that are read together."""
+"""Size in bytes of the parts in which a file is read."""
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a download fails."""
@@ -52,7 +52,7 @@ def folder_of(target: str, digests: Mapping[str, str], *names: str) -> Path:
     Args:
         target: `package:path/of/folder`, or an address.
         digests: For an address, the digests of its files.
-        names: Files of an address that are needed; none means all.
+        names: Files to download; by default all.
 
     Raises:
         LenskitError: The folder does not exist.
@@ -72,7 +72,7 @@ def fetch(address: str, digests: Mapping[str, str], *names: str) -> Path:
     Args:
         address: `hf://OWNER/REPO[@REVISION][/PATH]` on the Hugging Face Hub, or `https://.../FOLDER`.
         digests: The SHA-256 digest of each file by its name, in hexadecimal digits.
-        names: Files that are needed; none means all.
+        names: Files to download; by default all.
 
     Raises:
         LenskitError: The address or the digests are malformed; or a file does not exist, cannot be downloaded, is
@@ -119,7 +119,7 @@ def _check(address: str, digests: Mapping[str, str]) -> None:
     """Check the address and the digests of a plugin.
 
     Raises:
-        LenskitError: They are malformed.
+        LenskitError: The address or a digest is malformed.
     """
     scheme = address.partition("://")[0]
     if scheme not in SCHEMES or (scheme == "hf" and not _HUB.fullmatch(address)):
@@ -168,7 +168,7 @@ def _copy(answer: IO[bytes], file: IO[bytes], url: str, length: str | None, dige
     """Copy the response of a server.
 
     Raises:
-        LenskitError: It is shorter than announced, or has another digest.
+        LenskitError: The response is shorter than announced, or has a different digest.
     """
     hasher, done = hashlib.sha256(), 0
     while True:

@@ -1,4 +1,4 @@
-"""Figures with names that others chose."""
+"""Plots whose labels contain names from users and plugins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lenskit.words import escaped
 
 
 def save_figure(figure: Figure, file: str | IO[bytes], **options: Any) -> None:
-    """Write a figure with `savefig`, whatever its texts contain; see `settle_texts`."""
+    """Write a figure, with texts escaped by `settle_texts` where necessary."""
     settle_texts(figure)
     figure.savefig(file, **options)
 
@@ -30,7 +30,7 @@ def settle_texts(figure: Figure) -> None:
 
 
 def _is_formula(text: str) -> bool:
-    """Whether all that stands between dollars can be set, line by line."""
+    """Whether matplotlib can typeset all formulas between dollar signs, line by line."""
     try:
         for line in text.splitlines():
             MathTextParser("agg").parse(line)

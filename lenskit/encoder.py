@@ -36,7 +36,8 @@ from lenskit.settings import InputSettings
 log = logging.getLogger("lenskit")
 
 SAME_SCALE = 0.02
-"""Pixels whose sizes differ by no more than this part count as equal: so much a radius may be wrong by."""
+"""Largest relative difference of two pixel sizes that count as equal. A measured radius is then wrong by at most this
+fraction."""
 
 
 class Encoder(nn.Module):
@@ -105,7 +106,7 @@ class Encoder(nn.Module):
         """Convert images (n, C, H, W) to a float32 tensor.
 
         Raises:
-            UsageError: They are not real numbers, or have another shape than the encoder takes.
+            UsageError: The images are not real numbers, or the encoder takes a different shape.
         """
         if not isinstance(images, Tensor):
             try:
@@ -127,7 +128,7 @@ class Encoder(nn.Module):
         """Check that the shape of images (n, C, H, W) is the shape that the encoder takes.
 
         Raises:
-            UsageError: It differs; the message names both.
+            UsageError: The shapes differ. The message names both.
         """
         if len(shape) != 4 or self.image_shape not in (None, tuple(shape[1:])):
             raise UsageError(f"the encoder takes images {self._wanted}, got {_shape(shape) or 'one number'}")
@@ -170,8 +171,8 @@ class Encoder(nn.Module):
         """Warn if the pixel size of images differs from the training or is unknown.
 
         Raises:
-            UsageError: It is known to differ, and the caller measures lengths (`measures`): all would be wrong by that
-                factor.
+            UsageError: The pixel size is known to differ, and the caller measures lengths (`measures`), which would be
+                wrong by the ratio of the pixel sizes.
         """
         ours, theirs = self.pixel_scale, images.pixel_scale
         if ours and not theirs and isinstance(images, Dataset):
@@ -224,8 +225,7 @@ class Encoder(nn.Module):
             argument: Argument of the backbone after a colon, such as `resnet18` in `timm:resnet18`.
 
         Raises:
-            LenskitError: It is not the folder of an encoder, its files do not match, or the backbone cannot load its
-                weights.
+            LenskitError: The folder has no encoder, its files do not match, or the backbone cannot load its weights.
         """
         card = read_card(folder)
         if argument:
@@ -280,7 +280,7 @@ class Encoder(nn.Module):
 def is_halved(tensor: Tensor) -> bool:
     """Whether a weight is written as float16 when half precision is requested.
 
-    Vectors are not: they are small, and float16 cannot represent some variances of batch norms.
+    Vectors are not, because they are small, and float16 cannot represent some variances of batch norms.
     """
     return tensor.is_floating_point() and tensor.ndim > 1
 

@@ -57,7 +57,7 @@ class EncoderCard(Record):
         pixel_scale: Pixel size of the training images in arcsec.
         method: Name of the method that trained it.
         pairs: Name of its pairs.
-        trained: Batches done, and batches planned.
+        trained: Number of batches done, and number planned.
         probe: Its score in the probes while training.
         summary: One line for people.
         trained_on: The images that it was trained on, in words.
@@ -108,10 +108,10 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def is_as_written(folder: Path) -> bool:
-    """Whether the card in a folder agrees with its checksum, or has none.
+    """Whether the card in a folder agrees with its checksum, or has no checksum.
 
     Raises:
-        LenskitError: It cannot be read.
+        LenskitError: The card cannot be read.
     """
     card = load_json(folder / "encoder.json")
     return "checksum" not in card or card["checksum"] == card_checksum(card)

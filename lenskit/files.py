@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 PART = re.compile(r"(?P<name>.+)\.[0-9a-f]{8}\.part")
-"""Form of the name of a partial file, `NAME.1a2b3c4d.part`: it is being written, or its command was killed."""
+"""Name of a partial file, `NAME.1a2b3c4d.part`. A command is writing the file, or was killed."""
 
 
 def is_part(name: str) -> str | None:
@@ -23,7 +23,7 @@ def is_part(name: str) -> str | None:
 def part_of(path: Path) -> Path:
     """Return the path of a new partial file, in the folder of the final file.
 
-    Partial files that killed commands left of the same file are removed.
+    Partial files of the same file that killed commands left are removed.
     """
     sweep_parts(path)
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
