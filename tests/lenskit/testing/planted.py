@@ -1,4 +1,4 @@
-"""Table of components with planted faults, and the page `docs/plugin-contracts.md`.
+"""Components with planted faults, and the page `docs/plugin-contracts.md`.
 
 Each `test_KIND.py` of this folder adds components of its kind. The page is generated:
 `python -m tests.lenskit.testing.planted > docs/plugin-contracts.md`.
@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from unittest import SkipTest
 
-from lenskit.component import KINDS
+from lenskit.component import KINDS, in_words
 from lenskit.registry import registry
 from lenskit.testing.check import CONTRACTS
 from lenskit.testing.contract import Breach, Contract
@@ -86,7 +86,11 @@ class Planted:
         return type("Planted", (CONTRACTS[self.kind],), members)()
 
     def run(self, test: str) -> str:
-        """Run a test, and return `passed`, the reason for skipping it as `skipped: ...`, or the fault."""
+        """Run a test.
+
+        Returns:
+            `passed`, the reason for skipping it as `skipped: ...`, or the fault.
+        """
         try:
             getattr(self.contract, method_of(test))()
         except SkipTest as reason:
@@ -118,7 +122,10 @@ class Planted:
         return [test for test, outcome in outcomes.items() if outcome != "passed" and "skipped: " not in outcome]
 
     def place(self) -> str:
-        """Return the place that the message names, found without `inspect`: ` (FILE, line NUMBER)`."""
+        """Return the place that the message names: ` (FILE, line NUMBER)`.
+
+        It is found without `inspect`, which the contracts use.
+        """
         if self.at is None:
             return ""
         module, _, name = self.target.partition(":")
@@ -195,9 +202,26 @@ def rules_of(kind: str) -> list[str]:
     return [test.removeprefix("test_").replace("_", " ") for test in dict.fromkeys(tests) if test.startswith("test_")]
 
 
+def check_found(fault: Planted) -> None:
+    """Assert that the test of a fault names component, fault and place."""
+    message = fault.message()
+    assert message.startswith(f"{in_words(fault.kind)} {fault.name!r} of lenskit-mine 1.0 "), message
+    assert fault.says in message, message
+    assert message.endswith(fault.place()), (message, fault.place())
+
+
+def check_complete(kind: str) -> None:
+    """Assert that each test has a planted fault, and that no sound component fails."""
+    outcomes = {(one.does, test): one.run(test) for one in sounds(kind) for test in rules_of(kind)}
+    failed = {case: told for case, told in outcomes.items() if told != "passed" and not told.startswith("skipped: ")}
+    assert not failed
+    assert {test for (_, test), told in outcomes.items() if told == "passed"} == {*rules_of(kind)}
+    assert {fault.test for fault in faults(kind)} == {*rules_of(kind)}
+
+
 @contextmanager
 def installed() -> Iterator[None]:
-    """Install the components of all tables as the distribution `lenskit-mine` in this context."""
+    """Install the components of all tables as the distribution `lenskit-mine`."""
     load()
     with TemporaryDirectory(prefix="lenskit-planted-") as name:
         site = Path(name)
