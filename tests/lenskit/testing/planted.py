@@ -151,9 +151,14 @@ SOUND: list[Planted] = []
 def planted(
     kind: str, test: str, does: str, says: str, *, at: str | None = "", summary: str = "A component", **attributes: Any
 ) -> Callable[[Class], Class]:
-    """Add a class with a fault to the table; for the arguments see `Planted`."""
+    """Add a class with a fault to the table; for the arguments see `Planted`.
+
+    A class without a docstring gets one, unless this is its fault.
+    """
 
     def add(component: Class) -> Class:
+        if test != "the docstring describes it":
+            component.__doc__ = component.__doc__ or f"Component that {does}."
         plant(kind, test, does, says, target_of(component), at=at, summary=summary, **attributes)
         return component
 
