@@ -1,0 +1,32 @@
+"""Page of the planted faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from lenskit.testing.check import CONTRACTS
+from tests.lenskit.testing.planted import FAULTS, HEAD, PAGE, SOUND, faults, section
+
+COSTLY = ("method",)
+"""Kinds whose tests train. Their numbers of failed tests are counted only when the page is written."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_the_page_is_up_to_date(kind: str) -> None:
+    text = PAGE.read_text()
+    count = kind not in COSTLY
+    lines = text.splitlines() if count else [line.rpartition(" | ")[0] + " |" for line in text.splitlines()]
+    wanted = section(kind, count)[4:-1] if faults(kind) else []
+    assert [line for line in lines if line in wanted] == wanted
+    assert text.startswith(HEAD)
+
+
+def test_the_page_has_a_row_for_each_fault() -> None:
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| ") and "a component that" not in line]
+    assert len(rows) == len(FAULTS)
+
+
+def test_no_two_components_have_the_same_name() -> None:
+    names = [(one.kind, one.name) for one in (*SOUND, *FAULTS)]
+    assert len({*names}) == len(names)
