@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from unittest import SkipTest
@@ -124,10 +125,8 @@ class FormatContract(ClassContract):
             path = self._path(folder)
             table = read_table({"name": ["one", "two", "three"]})
             simulator, name = simulator_for(table, {"simulator": {"pixels": PIXELS}})
-            try:
+            with self._working("write images", "write_images"):
                 write(Rendering(table, simulator, name), path, self.component, **self.options)
-            except LenskitError as error:
-                self.require(False, f"cannot write images: {error}", self.member("write_images"))
             if not kind.folder_of:
                 self.require(path.is_file() and path.stat().st_size, "writes no file", self.member("write_images"))
                 return
@@ -147,9 +146,9 @@ class FormatContract(ClassContract):
         whole = Embeddings(random.random((7, 3)), {"theta_E": np.arange(7) / 3}, names=[f"lens {n}" for n in range(7)])
         with temporary_folder() as folder:
             path = self._path(folder)
-            with self.rules_of_lenskit("write_features"):
+            with self._working("write features", "write_features"):
                 Embeddings.write(path, [whole], len(whole))
-            with self.rules_of_lenskit("read_features"):
+            with self._working("read its file", "read_features"):
                 again = Embeddings.load(path)
             self.require(
                 np.array_equal(np.asarray(again.features), np.asarray(whole.features)),
@@ -191,6 +190,19 @@ class FormatContract(ClassContract):
         config = Config.resolve({"simulator": {"pixels": PIXELS}}, only=("simulator", "pairs"))
         return Plan.of(config, lenses=LENSES, chunk=CHUNK)
 
+    @contextmanager
+    def _working(self, work: str, at: str) -> Iterator[None]:
+        """Turn an error of lenskit into a `Breach`.
+
+        Args:
+            work: The work in words, after `cannot`.
+            at: Name of the method to change.
+        """
+        try:
+            yield
+        except LenskitError as error:
+            self.require(False, f"cannot {work}: {error}", self.member(at))
+
     def _simulated(self, path: Path, plan: Plan) -> Format:
         """Return a complete store.
 
@@ -225,7 +237,8 @@ class FormatContract(ClassContract):
             shared_groups=settings["shared"],
         )  # fmt: skip
         expected = lenses.read(range(LENSES), settings["views"]).images
-        images = dataset.read(range(LENSES))[0].flatten(0, 1)
+        with self._working("be read by its reader", "write"):
+            images = dataset.read(range(LENSES))[0].flatten(0, 1)
         reach = 1e-5 * float(expected.abs().max())
         self.require(
             images.shape == expected.shape and torch.allclose(images, expected, rtol=0, atol=reach),
