@@ -39,7 +39,7 @@ are omitted here. The last column is the number of tests of the class that the c
 LONGEST = 200
 """Largest number of characters of a message on the page."""
 
-FILES: dict[str, str] = {}
+FILES: dict[str, bytes] = {}
 """Further files of the installed distribution, by path: for components that are no classes."""
 
 _messages: dict[tuple[str, str], str] = {}
@@ -147,6 +147,9 @@ FAULTS: list[Planted] = []
 SOUND: list[Planted] = []
 """Components without a fault."""
 
+SUPPORT: list[Planted] = []
+"""Components that others need, without tests."""
+
 
 def planted(
     kind: str, test: str, does: str, says: str, *, at: str | None = "", summary: str = "A component", **attributes: Any
@@ -173,6 +176,12 @@ def sound(kind: str, does: str, **attributes: Any) -> Callable[[Class], Class]:
         return component
 
     return add
+
+
+def support(kind: str, name: str, component: type) -> str:
+    """Add a class that other components need, and return its name."""
+    SUPPORT.append(Planted(kind, "", name, "", target_of(component), None, {}, "A component"))
+    return SUPPORT[-1].name
 
 
 def plant(
@@ -238,14 +247,14 @@ def installed() -> Iterator[None]:
         for kind, plural in KINDS.items():
             parts = [
                 f"Component({one.name!r}, {one.target!r}, {one.summary!r})"
-                for one in (*SOUND, *FAULTS)
+                for one in (*SOUND, *FAULTS, *SUPPORT)
                 if one.kind == kind
             ]
             hooks.append(f"@hookimpl\ndef lenskit_{plural}():\n    return [{', '.join(parts)}]")
         (site / "mine_hooks.py").write_text("\n\n\n".join(hooks))
-        for path, text in FILES.items():
+        for path, content in FILES.items():
             (site / path).parent.mkdir(parents=True, exist_ok=True)
-            (site / path).write_text(text)
+            (site / path).write_bytes(content)
         path, variable, modules = sys.path[:], os.environ.get("PYTHONPATH"), {*sys.modules}
         sys.path[:0] = [name, str(ROOT)]
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2] + ([variable] if variable else []))

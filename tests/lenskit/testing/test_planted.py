@@ -7,7 +7,7 @@ import pytest
 from lenskit.testing.check import CONTRACTS
 from tests.lenskit.testing.planted import FAULTS, HEAD, PAGE, SOUND, faults, section
 
-COSTLY = ("method",)
+COSTLY = ("method", "evaluation", "format")
 """Kinds whose tests train. Their numbers of failed tests are counted only when the page is written."""
 
 
