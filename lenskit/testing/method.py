@@ -199,18 +199,29 @@ class MethodContract(ClassContract):
         return job
 
     def trained(self) -> dict[str, Tensor]:
-        """Train without an interruption, and return the weights in the checkpoint."""
+        """Train without an interruption, and return the numbers in the checkpoint by name."""
         with temporary_folder() as folder:
             return self._state(Job(self.config()).fit(Run.create(folder / "run", self.config()), None, False))
 
     def _state(self, run: Run) -> dict[str, Tensor]:
-        """Return the weights in the checkpoint of a run."""
-        state: dict[str, Tensor] = torch.load(run.checkpoint, weights_only=True)["state_dict"]
-        return state
+        """Return the weights, the states of the optimizers and the encoder of a run, by name."""
+        checkpoint = torch.load(run.checkpoint, weights_only=True)
+        encoder = {f"encoder.{name}": value for name, value in run.encoder().state_dict().items()}
+        return {**checkpoint["state_dict"], **_tensors("optimizer", checkpoint["optimizer_states"]), **encoder}
 
     def _same(self, one: dict[str, Tensor], other: dict[str, Tensor], fault: str) -> None:
         wrong = [name for name in one if name not in other or not torch.equal(one[name], other[name])]
         self.require(not wrong and one.keys() == other.keys(), f"{fault} ({', '.join(wrong[:3])})", self.loaded)
+
+
+def _tensors(name: str, value: Any) -> dict[str, Tensor]:
+    """Return all numbers in nested values as tensors, by their paths."""
+    if isinstance(value, Tensor):
+        return {name: value}
+    if isinstance(value, int | float):
+        return {name: torch.tensor(value)}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    return {path: tensor for key, each in items for path, tensor in _tensors(f"{name}.{key}", each).items()}
 
 
 @cache
