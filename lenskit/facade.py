@@ -29,10 +29,11 @@ def modules_in(file: str) -> dict[str, str]:
 
 
 def loaded(name: str, facade: str, modules: Mapping[str, str]) -> Any:
-    """Return the object of a name in a facade.
+    """Import an object of a facade by name.
 
     Raises:
-        ImportError: Another facade has the name, or this facade has a similar one; the message gives it.
+        ImportError: The name was moved or is in a different facade, or this facade has a similar name; the message
+            gives the facade or the similar name.
         AttributeError: No facade has the name.
     """
     if name in modules:

@@ -66,15 +66,16 @@ def refused(
 
 
 def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
-    """Yield the rows whose vector is longer than allowed or than planned for.
+    """Yield the rows whose ellipticity or shear is too large.
 
-    A vector is an ellipticity or a shear.
+    It must be below the bound in `JOINTLY`. The ellipticity of the lens must not exceed the largest that its priors
+    give.
     """
     quantity, bound = JOINTLY[pair]
     norm = torch.hypot(*(_magnitude(priors, given, name) for name in pair))
     name = next(name for name in reversed(pair) if name in given)
     for row in _rows(norm >= bound):
-        yield row, name, f"makes {quantity} of {norm[row]:.3g}; below {bound} is right"
+        yield row, name, f"makes {quantity} of {norm[row]:.3g}; it must be below {bound}"
     planned = largest_norm(priors, *pair)
     if pair == ("e1", "e2"):  # the number of terms in the deflection's series was chosen for the priors' largest |e|
         for row in _rows(norm > planned * (1 + 1e-6)):
@@ -82,7 +83,7 @@ def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
             yield (
                 row,
                 name,
-                f"makes {quantity} of {norm[row]:.3g}, and its priors reach {planned:.3g} at most: widen one, {wider}",
+                f"makes {quantity} of {norm[row]:.3g}, but its priors reach only {planned:.3g}: widen one with {wider}",
             )
 
 
