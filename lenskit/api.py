@@ -136,7 +136,7 @@ def evaluate(
 
     Every evaluation has two more options. `output` is the folder to write to, instead of a folder in each run; `embed`,
     `explore`, `predict` and `report` also accept a file. `overwrite` allows two replacements: files that the evaluation
-    did not write, and its own results from other settings, data or runs.
+    did not write, and its own results from different settings, data or runs.
 
     Args:
         evaluation: Name of the evaluation; see `lenskit list evaluations`.

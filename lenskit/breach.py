@@ -105,7 +105,7 @@ def no_global_generator(component: object) -> Iterator[None]:
     """Check that a component takes no random numbers from a global generator.
 
     The generators of torch and numpy are checked, and restored afterwards. Python's own generator is not, because other
-    threads use it. A component that uses it fails a different check: the image of a lens on its own differs from the
+    threads use it. A component that uses it fails a different check: the image of a single lens differs from the
     image of the same lens in a batch.
 
     Raises:

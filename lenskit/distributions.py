@@ -53,7 +53,7 @@ class Distribution(ABC):
         `poisson(mean)`, `choice(a, b, ...)` and a plain number.
 
         Raises:
-            ValueError: The text has another form; the message is one line.
+            ValueError: The text has a different form; the message is one line.
         """
         if isinstance(text, Distribution):
             return text
@@ -193,7 +193,7 @@ class LogNormal(Distribution):
 
 @dataclass(frozen=True)
 class Poisson(Distribution):
-    """Poisson-distributed integer with the given `mean`."""
+    """Poisson-distributed integer with mean `mean`."""
 
     mean: float
     name: ClassVar[str] = "poisson"

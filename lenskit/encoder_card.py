@@ -87,7 +87,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Read the card of the encoder in a folder.
 
     Raises:
-        LenskitError: There is no card, it has another format, or it is damaged.
+        LenskitError: There is no card, or the card has a different format or is damaged.
     """
     path = folder / "encoder.json"
     require(path)

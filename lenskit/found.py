@@ -153,7 +153,7 @@ class Record:
             downloaded first if necessary.
 
         Raises:
-            LenskitError: The class was written for another interface, or the component cannot be loaded.
+            LenskitError: The class was written for a different plugin interface, or the component cannot be loaded.
         """
         where = self.origin
         if self.kind == "encoder":

@@ -82,7 +82,7 @@ def read_assignment(text: str) -> Layer:
     The value is read as TOML. If that fails, it is a plain string.
 
     Raises:
-        UsageError: The text has another form, or several lines.
+        UsageError: The text has a different form, or several lines.
     """
     key, value = split_assignment(text)
     return assignment(key, value)
@@ -110,7 +110,7 @@ def assignment(key: str, value: Any) -> Layer:
         value: The value, or its text.
 
     Raises:
-        UsageError: The key has another form, or the text has several lines.
+        UsageError: The key has a different form, or the text has several lines.
     """
     if isinstance(value, str):
         if len((text := f"{key}={value}").splitlines()) > 1:

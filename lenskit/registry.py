@@ -35,7 +35,7 @@ class Registry:
     def of_kind(self, kind: str) -> list[Record]:
         """Return all components of a kind, sorted by name.
 
-        A bundled component comes before others of the same name.
+        A bundled component comes before other components of the same name.
         """
         records = (record for record in self.records if record.kind == kind)
         return sorted(records, key=lambda r: (r.name, not r.is_bundled, r.plugin.distribution))

@@ -126,7 +126,7 @@ BAD = {
     "--set optimizer.lr=true": "section 'optimizer': option lr takes float > 0, got True",
     "--lr -1": "section 'optimizer': option lr takes float > 0, got -1.0",
     "--optimizer adam": "section 'optimizer': option name takes 'sgd' or 'lars' or 'adamw', got 'adam'",
-    "--recipe toys --method two-optimizers --lr 3": "method 'two-optimizers@lenskit-ssl-toys' makes its",
+    "--recipe toys --method two-optimizers --lr 3": "method 'two-optimizers@lenskit-ssl-toys' creates its",
     "--pairs lens-fixed+lens-fixed": "pair strategy 'lens-fixed+lens-fixed' names a part twice",
     "--pairs lens-fixed+": "unknown pair strategy ''",
     "--recipe toys --pairs default+lens-fixed": "pair strategy 'lens-fixed' makes views itself",

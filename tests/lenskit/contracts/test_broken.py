@@ -207,7 +207,7 @@ class _(Stars):
         return torch.ones(len(scene["x"]), *SHAPE)
 
 
-@broken("simulator", "scales images by the brightest pixel of the batch", "renders another image of a lens alone")
+@broken("simulator", "scales images by the brightest pixel of the batch", "renders a different image of a lens alone")
 class _(Stars):
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         images = super().render(scene)
@@ -447,7 +447,7 @@ class _(Plain):
         nn.init.constant_(self.layer.bias, torch.nan)
 
 
-@broken("backbone", "normalises over the batch in eval mode", "gives other features of an image alone")
+@broken("backbone", "normalises over the batch in eval mode", "gives different features of an image alone")
 class _(Plain):
     def forward(self, images: Tensor) -> Tensor:
         features = super().forward(images)
@@ -645,13 +645,13 @@ class _(Pile):
         return super().read(range(len(index)))
 
 
-@broken("dataset", "reads another order into memory", "than from `read_into(images, [0, 5])`")
+@broken("dataset", "reads another order into memory", "and `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         return super().read_into(images, list(reversed(index)))
 
 
-@broken("dataset", "does not fill the memory", "than from `read_into(images, [0, 5])`")
+@broken("dataset", "does not fill the memory", "and `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         images.fill_(-1)
