@@ -52,7 +52,7 @@ def quoted(value: Any) -> str:
 
 
 def listed(names: Iterable[object], most: int = 12, see: str = "") -> str:
-    """Join names with commas, as far as a message permits, and count the remaining names.
+    """Join names with commas, as far as a message permits, and count the rest.
 
     The first name is always shown, with at most `PATH` characters.
 
