@@ -20,11 +20,11 @@ def budget_of(settings: TrainSettings, training_set: TrainingSet) -> Budget:
     """Return the budget of a run.
 
     Raises:
-        UsageError: An epoch has fewer lenses than a batch.
+        UsageError: if an epoch has fewer lenses than a batch.
     """
     lenses, batch_size = lenses_of(settings, training_set), settings.batch_size
     if lenses < batch_size:
         fitting = lenses - lenses % settings.accumulate
-        advice = f"use --batch-size {fitting} or less" if fitting >= 2 else "use more, a batch has 2 at least"
-        raise UsageError(f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: {advice}")
+        advice = f"use --batch-size {fitting} or less" if fitting >= 2 else "use more lenses; a batch has at least 2"
+        raise UsageError(f"{lenses} lenses per epoch are fewer than a batch of {batch_size}: {advice}")
     return Budget(batch_size, lenses // batch_size, settings.epochs)

@@ -23,14 +23,14 @@ def is_part(name: str) -> str | None:
 def part_of(path: Path) -> Path:
     """Return the path of a new partial file, in the folder of the final file.
 
-    Partial files of the same file that killed commands left are removed.
+    Older partial files of the same file, which killed commands left behind, are removed.
     """
     sweep_parts(path)
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
 
 
 def sweep_parts(path: Path) -> None:
-    """Remove the partial files that killed commands left of a file."""
+    """Remove partial files of a file, which killed commands left behind."""
     for entry in os.scandir(path.parent):
         if is_part(entry.name) == path.name:
             Path(entry.path).unlink(missing_ok=True)

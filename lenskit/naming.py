@@ -1,4 +1,4 @@
-"""Names of components, and the rules for components."""
+"""Names of components, and checks of the records of components."""
 
 from __future__ import annotations
 

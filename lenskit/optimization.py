@@ -1,4 +1,4 @@
-"""The optimiser of a run."""
+"""Optimiser of a run: construction, learning rate and parameter groups."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def not_of_a_run(path: Path) -> list[str] | None:
     """Return the names of files in a run directory that lenskit did not write.
 
     A run directory has a configuration (`run.toml`) and a provenance (`provenance.json`). If a command was killed while
-    it made or removed the run, there may be only one of the two files, or only a partial file.
+    it created or removed the run, there may be only one of the two files, or only a partial file.
 
     Returns:
         Paths relative to the directory; None if it is not a run directory.
@@ -61,7 +61,7 @@ def _identity(file: Path) -> str:
 
 
 def _is_logged_by_another(name: str, identity: Mapping[str, str]) -> bool:
-    """Whether a file belongs to another run of W&B or MLflow.
+    """Whether a file belongs to a different run of W&B or MLflow.
 
     MLflow may keep several runs of an experiment in this directory.
     """
@@ -127,9 +127,9 @@ def check_run_free(path: Path, overwrite: bool = False) -> None:
         check_writable(path)
     except UsageError:
         if not os.path.lexists(path):
-            raise LenskitError(f"the run directory {path} cannot be made: Not a directory") from None
+            raise LenskitError(f"the run directory {path} cannot be created: Not a directory") from None
         if path.is_symlink() and not path.exists():
-            raise UsageError(f"{path} is a link that leads nowhere: choose another --out") from None
+            raise UsageError(f"{path} is a broken link: choose another --out") from None
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     strangers = not_of_a_run(path)

@@ -24,7 +24,7 @@ from lenskit.words import listed, quoted
 
 
 def provenance() -> dict[str, Any]:
-    """Return everything besides the configuration that a result depends on."""
+    """Return the command, versions, devices and git revision that a result depends on."""
     packages = ("lenskit-ssl", "torch", "torchvision", "lightly", "pytorch-lightning", "timm", "lenstronomy", "numpy")
     return {
         "command": sys.argv,
@@ -90,7 +90,7 @@ def _components(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _same(distribution: str, own: str) -> bool:
-    """Whether a distribution is the one that a name states; true if it states none."""
+    """Whether a distribution is `own`; true if `own` is empty."""
     return not own or is_same_distribution(distribution, own)
 
 

@@ -18,8 +18,8 @@ def without_folders(value: Any) -> Any:
     `fits-folder:/home/me/slacs?pixel_scale=0.05` becomes `fits-folder:slacs?pixel_scale=0.05`.
 
     Args:
-        value: Options by name, a list of values, or one value. A path is an absolute one, or one of a file or folder
-            that exists; other texts stay as they are, and so do addresses in the network and names of components.
+        value: Options by name, a list of values, or one value. Absolute paths, and paths of existing files and
+            folders, are reduced. Other texts, URLs and names of components are not changed.
     """
     if isinstance(value, Mapping):
         return {name: each if name == "name" else without_folders(each) for name, each in value.items()}

@@ -1,4 +1,4 @@
-"""Reader of JSON and TOML files, which are validated with pydantic models.
+"""Reading of JSON and TOML files, which are validated with pydantic models.
 
 The result has the fields of the model. Any error is one line that names the file and the field.
 """
@@ -26,7 +26,7 @@ BITS = 64
 
 
 _LONG_KEY = re.compile(rf"""(?:\.[ \t]*[\w"'-]+[ \t]*){{{DEEPEST}}}""")
-"""`a.a.a.a. ...`, for which tomllib takes minutes."""
+"""Dotted key with many parts (`a.a.a.a. ...`), which takes tomllib minutes to parse."""
 
 
 class Record(BaseModel):
@@ -45,7 +45,7 @@ class FiniteRecord(Record):
     @classmethod
     def _is_finite(cls, found: Any) -> Any:
         if _has_infinite(found):
-            raise ValueError("it holds NaN or Infinity, and finite numbers are right")
+            raise ValueError("it holds NaN or Infinity; all numbers must be finite")
         return found
 
 
@@ -108,7 +108,7 @@ def checked(
     """Validate plain values with a model; see `load_json`.
 
     Raises:
-        LenskitError: They do not fit; the message names the field. The class is `error`.
+        LenskitError: The values do not fit the model; the message names the field. The class is `error`.
     """
     if model and not isinstance(found, dict):
         raise error(f"{where} holds no object")
@@ -136,7 +136,7 @@ def _content(path: Path, kind: str, where: str, error: type[LenskitError]) -> by
     except OSError as fault:
         raise error(f"{where} cannot be read: {fault.strerror}") from None
     if len(content) > LARGEST[kind]:
-        raise error(f"{where} is larger than {LARGEST[kind] >> 20} MiB, more than such a file may have")
+        raise error(f"{where} is larger than {LARGEST[kind] >> 20} MiB, the limit for such a file")
     return content
 
 
@@ -150,7 +150,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the field {next(key for key in fields if keys.count(key) > 1)} is there twice")
+        raise ValueError(f"the field {next(key for key in fields if keys.count(key) > 1)} occurs twice")
     return fields
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 USUAL = 80
-"""Columns of a terminal that does not say how many it has."""
+"""Columns of a terminal of unknown width."""
 
 GAP = 2
 """Spaces between two columns of a table."""
@@ -29,7 +29,7 @@ PARTS = re.compile(r"[^/]*/|[^/]+")
 """Parts of a path."""
 
 NARROWEST = 24
-"""Width to which a column of wrapped text shrinks at most, before columns at the right are left out."""
+"""Minimum width of a column of wrapped text. If the table is still too wide, columns at the right are left out."""
 
 
 def width_of(stream: TextIO) -> int | None:
@@ -89,13 +89,13 @@ def print_table(
     wrapped.
 
     Args:
-        header: Names of the columns, those that count first.
+        header: Names of the columns, the most important first.
         rows: Cells of each row.
         title: Line above the table.
         right: Number of the first column whose cells are flush right; by default all are flush left.
         styles: Style of rich by the text of a cell.
-        complete: Where the complete table is, such as `the complete table is in FILE`.
-        most: Rows that are printed on a terminal, at most; the line below counts the others.
+        complete: Note on where the complete table is, such as `the complete table is in FILE`.
+        most: Largest number of rows on a terminal; the line below counts the other rows.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -214,11 +214,11 @@ def _least(cell: str) -> int:
 def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) -> Progress:
     """Return a progress bar as wide as the terminal.
 
-    After two steps it ends with the remaining time. Messages appear above it. Without a terminal nothing is drawn.
+    After two steps it ends with the remaining time. Messages appear above it. Without a terminal nothing is shown.
 
     Args:
         columns: Texts next to the bar; the first is before it.
-        shown: Where to draw.
+        shown: Console for the bar.
         transient: Whether to remove the bar at the end.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -245,7 +245,7 @@ def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar of a long preparation on stderr, and remove it at the end.
 
     Args:
-        label: Steps that are counted, such as `stamps`.
+        label: Name of the steps, such as `stamps`.
         total: Number of steps.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Undefined pixels of stored images: filled, reported and counted."""
+"""Filling, reports and counts of the undefined pixels of stored images."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Undefined:
 
     def __init__(self) -> None:
         self.counts: dict[str, int] | None = None
-        """Number of undefined pixels by the name of the lens. They are counted once this is a dictionary."""
+        """Number of undefined pixels by the name of the lens; None if they are not counted."""
         self._reported: set[str] = set()
 
     def fill(
         self, image: NDArray[np.float32], name: str, lens: str, used: tuple[slice, slice] = ALL
     ) -> NDArray[np.float32]:
-        """Return an image whose undefined pixels are filled, as `lenskit.fill` says.
+        """Return an image whose undefined pixels are filled; see `lenskit.fill`.
 
         Args:
             image: (..., height, width). It is not changed.
@@ -44,7 +44,7 @@ class Undefined:
             (..., height, width), finite; the image itself if all pixels are defined.
 
         Raises:
-            LenskitError: if all pixels that are used of a channel are undefined.
+            LenskitError: if all used pixels of a channel are undefined.
         """
         holes = ~np.isfinite(image)
         if not holes.any():

@@ -22,7 +22,7 @@ def meet_dataset(dataset: Dataset) -> None:
         dataset: The dataset, with one lens or more.
 
     Raises:
-        LenskitError: It breaks its contract.
+        LenskitError: The dataset breaks its contract.
     """
     if dataset not in _met:
         _check(dataset)
@@ -33,7 +33,7 @@ def check_stated(dataset: Any) -> None:
     """Check the attributes that a dataset states.
 
     Raises:
-        LenskitError: One is missing or wrong.
+        LenskitError: An attribute is missing or wrong.
     """
     shape = getattr(dataset, "image_shape", None)
     sizes = isinstance(shape, tuple | list) and len(shape) == 3
@@ -62,7 +62,7 @@ def _check(dataset: Dataset) -> None:
     if not all(one.flip(0).allclose(other, rtol=0, atol=0, equal_nan=True) for one, other in pairs):
         raise breach(
             dataset,
-            f"returns other lenses from `read({rows[::-1]})` than from `read_into(images, {rows})`: return the "
+            f"returns different lenses from `read({rows[::-1]})` and `read_into(images, {rows})`: return the "
             "requested lenses, in the requested order",
         )
 

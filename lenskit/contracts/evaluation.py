@@ -17,11 +17,11 @@ def check_results(origin: str, tables: Mapping[str, Any], summary: Any, pictures
     Args:
         origin: The evaluation, such as `evaluation 'mine' of lenskit-mine 1.0`.
         tables: Its tables by title.
-        summary: Figures (numbers) of each subject, by its label.
+        summary: Metrics (numbers) of each subject, by its label.
         pictures: Pictures by file name.
 
     Raises:
-        LenskitError: A table is not a list of dicts, a figure is not a number, or a picture is not a matplotlib Figure.
+        LenskitError: A table is not a list of dicts, a metric is not a number, or a picture is not a matplotlib Figure.
     """
     for title, rows in tables.items():
         if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):

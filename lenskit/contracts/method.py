@@ -22,7 +22,7 @@ def meet_method(method: Any, backbone: Backbone) -> None:
         backbone: The backbone that it received.
 
     Raises:
-        LenskitError: It breaks its contract.
+        LenskitError: The method breaks its contract.
     """
     views = getattr(method, "views", None)
     if not isinstance(views, int) or views < 1:

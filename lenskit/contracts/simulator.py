@@ -24,12 +24,12 @@ def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable
     Args:
         simulator: The simulator.
         seed: Seed of the lenses.
-        split: Part of the data that they belong to.
+        split: Split of the lenses, such as `train`.
         shared: Parameter groups that all views of a lens share.
         device: Device on which images are rendered.
 
     Raises:
-        LenskitError: It breaks its contract.
+        LenskitError: The simulator breaks its contract.
     """
     if simulator in _met:
         return
@@ -48,14 +48,14 @@ def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable
                 if differ(scene[parameter.name][row].double(), alone[parameter.name][0].double()):
                     raise breach(
                         simulator,
-                        f"draws another {parameter.name!r} for a lens alone than in a batch: draw it with `rng`, and "
-                        "use no other lens of the batch",
+                        f"draws a different {parameter.name!r} for a lens alone and in a batch: draw it with `rng`, "
+                        "and use no other lens of the batch",
                     )
             if differ(images[row], simulator.render(alone)[0]):
                 raise breach(
                     simulator,
-                    "renders another image of a lens alone than in a batch: use no other lens of the batch, and keep "
-                    "the order of the lenses",
+                    "renders a different image of a lens alone and in a batch: use no other lens of the batch, and "
+                    "keep the order of the lenses",
                 )
     _met.add(simulator)
 

@@ -31,13 +31,13 @@ class Dataset(ABC):
     """Channels, height and width of an image."""
 
     pixel_scale: float | None = None
-    """Size of a pixel in arcsec of the images that `read` returns; None unless it is known and the same for all."""
+    """Size of a pixel in arcsec of the images that `read` returns; None if it is unknown or not the same for all."""
 
     pixel_scale_unclear: str = ""
     """Reason why the pixel scale is unknown although the data mention one, in a few words. The reader has warned."""
 
     views: int = 1
-    """Number of images stored of each lens."""
+    """Number of stored images of each lens."""
 
     shared_groups: frozenset[str] = frozenset()
     """Parameter groups that the stored images of a lens share."""
@@ -47,7 +47,7 @@ class Dataset(ABC):
     (i + 1) * chunk - 1."""
 
     names: Sequence[str]
-    """A name for each lens, such as its file's."""
+    """A name for each lens, such as the name of its file."""
 
     missing: int = 0
     """Number of lenses that are not written yet. Incomplete data can only be inspected (`lenskit data info`)."""
@@ -66,8 +66,8 @@ class Dataset(ABC):
     """The paths that this reader takes, in one line for error messages."""
 
     general: ClassVar[bool] = False
-    """Whether it reads all files of a format, whatever their layout. If a path names no reader, readers of one layout
-    are tried before general ones."""
+    """Whether the reader reads all files of a format, whatever their layout. If a path names no reader, readers of one
+    layout are tried before general ones."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -85,7 +85,7 @@ class Dataset(ABC):
         """Filler of undefined pixels, with a record of the pixels filled so far.
 
         A reader that crops or resamples images calls `undefined.fill` first, because pixels outside the crop help to
-        fill. No other reader needs it.
+        fill pixels inside. Other readers need not call it.
         """
         return Undefined()
 

@@ -29,8 +29,8 @@ class Budget:
     """Length of a run in batches.
 
     Attributes:
-        batch_size: Lenses a batch, over all processes.
-        batches_per_epoch: Batches an epoch.
+        batch_size: Lenses per batch, over all processes.
+        batches_per_epoch: Batches per epoch.
         epochs: Epochs of the run.
     """
 
@@ -49,7 +49,7 @@ class Method(pl.LightningModule):
 
     A subclass sets the number of `views` that it takes and the `optimizer_defaults` of its paper, and implements
     `step`. Its keyword-only constructor arguments are its options. Mixins add abilities: `Scorer`, `Reconstructor`,
-    `Predictor`. A method that needs several optimisers, or another one, implements `configure_optimizers`.
+    `Predictor`. A method that needs several optimisers, or a different one, implements `configure_optimizers`.
 
     All quantities that change from batch to batch must be functions of `batches`, the number of batches done. A run
     that is killed and resumed then equals a run without the interruption. Learning rates follow this rule already, see
@@ -76,7 +76,7 @@ class Method(pl.LightningModule):
     seed: int
     budget: Budget
     optimizer_settings: OptimizerSettings
-    """These three are set by the runner before training."""
+    """`seed`, `budget` and `optimizer_settings` are set by the runner before training."""
 
     batches: int = 0
     """Number of batches done, set by the runner before each batch."""
@@ -105,7 +105,8 @@ class Method(pl.LightningModule):
     def simulated(self, simulator: Simulator | None, preprocess: Preprocess) -> None:
         """Receive the simulator of the lenses.
 
-        It is called once before `prepare`, and when a run is opened. Most methods need only images and ignore it.
+        It is called once before `prepare`, and when a checkpoint is loaded. Most methods need only images, and ignore
+        it.
 
         Args:
             simulator: The simulator of the run, or the simulator of its stored images; None if there is none.
@@ -148,7 +149,7 @@ class Method(pl.LightningModule):
     def after_update(self) -> None:
         """Update momentum encoders.
 
-        It is called once a batch, after the optimiser has changed the weights.
+        It is called once per batch, after the optimiser has changed the weights.
         """
 
     def rng(self, batch: Batch, name: str) -> KeyedGenerator:

@@ -18,7 +18,7 @@ class Batch:
     """Batch of views that a method learns from.
 
     Attributes:
-        views: Each a batch of images (n, channels, height, width); row i of every view shows the same lens.
+        views: Images (n, channels, height, width) of each view; row i of every view shows the same lens.
         parameters: For each recorded parameter, its value in each view: (n, number of views).
         index: (n,) int64, number of each lens.
     """
@@ -36,13 +36,13 @@ class PairStrategy(ABC):
     """
 
     draws: int
-    """Number of renderings of each lens that it takes."""
+    """Number of renderings of each lens that the strategy takes."""
 
     shared_groups: frozenset[str] = frozenset()
-    """Parameter groups that these renderings share. All other groups are drawn separately for each rendering."""
+    """Parameter groups that these renderings share. All other groups are sampled separately for each rendering."""
 
     views: int
-    """Number of views of each lens that it makes."""
+    """Number of views of each lens that the strategy makes."""
 
     known: Sequence[Parameter] = ()
     """The recorded parameters, set by `prepare`."""
@@ -67,7 +67,7 @@ class PairStrategy(ABC):
         Args:
             images: (n, draws, channels, height, width).
             parameters: For each recorded parameter, its values (n, draws).
-            rng: Random numbers of these lenses (group `views`), one row a lens.
+            rng: Random numbers of these lenses (group `views`), one row per lens.
 
         Returns:
             A batch with `views` views.
@@ -95,7 +95,7 @@ class Transform(PairStrategy):
         Args:
             images: (n, views, channels, height, width).
             parameters: For each recorded parameter, its values (n, views).
-            rng: Random numbers of these lenses, one row a lens.
+            rng: Random numbers of these lenses, one row per lens.
 
         Returns:
             New images and parameters, in the same shapes. The parameters describe the new images.

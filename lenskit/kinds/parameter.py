@@ -33,8 +33,8 @@ class Parameter:
     Args:
         name: Key of its values, such as `theta_E`.
         unit: `arcsec`, `rad`, or empty for a pure number.
-        symbol: Symbol in figures, such as `$\\theta_E$`.
-        group: Parameter group in which it is drawn, such as `lens`.
+        symbol: Symbol in plots, such as `$\\theta_E$`.
+        group: Parameter group to which it belongs, such as `lens`.
         classes: Names of the classes, for a class label; empty for a continuous quantity.
         headline: Whether it is a measure of the quality of a representation: a quantity that no simpler property of
             the image reveals.
@@ -42,11 +42,11 @@ class Parameter:
             position angle. If None, the name decides. Names that end in `x`, `dx`, `y` or `dy` as a separate word
             (`center_x`, `source_dx`) have spin 1. `e1`, `g1`, `gamma1`, `shear1`, `eps1` and similar names, and angles
             called `pa`, `phi`, `position_angle` or `orientation`, have spin 2. All other names have spin 0.
-        identity: Whether its values number objects of a collection, such as stamps of real galaxies (-1 for none).
-            Such a number cannot be predicted, but images of the same object stay on one side of a split.
+        identity: Whether its values are numbers of objects in a collection, such as stamps of real galaxies (-1 for
+            no object). Such a number cannot be predicted, but images of the same object stay on one side of a split.
 
     Raises:
-        ValueError: It has a spin, and is neither a component nor an angle.
+        ValueError: The spin is not 0, but the parameter is neither a component nor an angle.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Parameter:
     def __post_init__(self) -> None:
         if self.spin and not (self.is_angle or _COMPONENT.fullmatch(self.name)):
             raise ValueError(
-                f"parameter {self.name!r} has spin {self.spin}: it is an angle in {' or '.join(ANGLES)}, "
-                "or a component whose name ends in 1 or 2, or in x or y as a word of its own"
+                f"parameter {self.name!r} has spin {self.spin}: it must be an angle in {' or '.join(ANGLES)}, "
+                "or a component whose name ends in 1 or 2, or in x or y as a separate word"
             )
 
     @property
     def label(self) -> str:
-        """Label for figures: its symbol, or its name if it has no symbol."""
+        """Label in plots: its symbol, or its name if it has no symbol."""
         return self.symbol or as_label(self.name)
 
     @property
@@ -86,7 +86,7 @@ class Parameter:
 
     @property
     def is_angle(self) -> bool:
-        """Whether it is an angle. A component of a quantity in `rad` or `deg` is none."""
+        """Whether it is an angle. A component of a quantity in `rad` or `deg` is not."""
         return self.unit in ANGLES and not (_COMPONENT if self.spin else _BY_NAME[1]).fullmatch(self.name)
 
     @property

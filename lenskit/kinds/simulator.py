@@ -19,7 +19,7 @@ Scene = dict[str, Tensor]
 
 
 class Simulator(ABC):
-    """Simulator that draws scenes, group by group, and renders them as images.
+    """Simulator that samples scenes, group by group, and renders them as images.
 
     A subclass states its `groups`, its `parameters` and its `image_shape`, and implements `draw` and `render`. Its
     keyword-only constructor arguments are its options.
@@ -29,29 +29,29 @@ class Simulator(ABC):
     """
 
     groups: tuple[str, ...]
-    """Parameter groups in the order in which they are drawn. A pair strategy may share any of them."""
+    """Parameter groups in the order in which they are sampled. A pair strategy may share any of them."""
 
     parameters: Sequence[Parameter]
     """The recorded parameters; each names a key of the scene whose value has shape (n,)."""
 
     known: Sequence[Parameter] = ()
-    """Further parameters that it may draw. They are recorded, with their units, if a table gives their values."""
+    """Further parameters that it may sample. They are recorded, with their units, if a table gives their values."""
 
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
 
     pixel_scale: float | None = None
-    """Size of a pixel in arcsec, if it has one. Stores on disk then have coordinates."""
+    """Size of a pixel in arcsec, or None. Stores on disk have coordinates only if it is set."""
 
     removable: frozenset[str] = frozenset()
     """Groups whose light `render` can leave out, for control experiments."""
 
     natural_correlations: Mapping[str, str] = MappingProxyType({})
-    """Headline parameters that correlate with light other than the source's as they do in nature, and the reason for
-    each. See the shortcut control in docs/simulators.md."""
+    """Headline parameters that correlate with light that is not the source's, as they also do in nature, and the
+    reason for each. See the shortcut control in docs/simulators.md."""
 
     shortcut_remedies: Mapping[str, str] = MappingProxyType({})
-    """Remedy for each headline parameter that correlates with such light for a reason other than nature."""
+    """Remedy for each headline parameter that correlates with such light, unlike in nature."""
 
     remarks: Sequence[str] = ()
     """Lines about consequences of its options, such as the kind of all sources. They are logged once, when a run or a
@@ -62,12 +62,12 @@ class Simulator(ABC):
 
     @abstractmethod
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw the quantities of one group.
+        """Sample the quantities of one group.
 
         Args:
             group: One of `groups`.
-            rng: Random numbers by name, one row an image: `rng.sample("theta_E", prior)`.
-            scene: The entries that earlier groups drew.
+            rng: Random numbers by name, one row per image: `rng.sample("theta_E", prior)`.
+            scene: The entries of the earlier groups.
 
         Returns:
             The new entries of the scene; each tensor's first axis has length `rng.n`.
@@ -89,7 +89,7 @@ class Simulator(ABC):
         self, seed: int, split: str, index: Tensor, view: Tensor | int = 0, *,
         shared: Iterable[str] = (), dtype: torch.dtype = torch.float32, given: Mapping[str, Tensor] | None = None,
     ) -> Scene:  # fmt: skip
-        """Draw the scenes of a batch of addresses.
+        """Sample the scenes of a batch of addresses.
 
         Args:
             seed: Seed of the run.
@@ -99,8 +99,8 @@ class Simulator(ABC):
             shared: Groups whose quantities are the same in all renderings of a lens. Pixel noise is not shared: each
                 rendering has its own.
             dtype: Floating-point type of the scene.
-            given: Values that replace draws, by the name of the draw: (n,) float64, NaN where the quantity is drawn
-                all the same. Quantities that derive from a draw derive from the given value.
+            given: Fixed values by name, (n,) float64. They replace the random numbers of that name, except where they
+                are NaN. Quantities that are computed from a replaced number use the fixed value.
 
         Returns:
             The scene, with n images.
@@ -129,9 +129,9 @@ class Simulator(ABC):
         return None
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """Yield the given values from which it cannot make a scene.
+        """Yield the fixed values from which no scene can be made.
 
-        By default there are none. Only values of parameters that it draws are checked here.
+        By default there are none. Only values of parameters that the simulator samples are checked here.
 
         Args:
             given: As in `scene`.

@@ -270,7 +270,7 @@ def test_the_optimiser_is_the_methods_until_something_is_said() -> None:
 
 def test_a_method_with_optimisers_of_its_own_has_no_such_section() -> None:
     assert "optimizer" not in Config.resolve(TOYS, {"method": {"name": "two-optimizers"}}).sections
-    with pytest.raises(UsageError, match="method 'two-optimizers@lenskit-ssl-toys' makes its optimisers itself"):
+    with pytest.raises(UsageError, match="method 'two-optimizers@lenskit-ssl-toys' creates its own optimizers"):
         Config.resolve(TOYS, {"method": {"name": "two-optimizers"}, "optimizer": {"lr": 1}})
 
 

@@ -193,7 +193,8 @@ BAD = {
         "digests holds the digest of each file by name, got None",
     ),
     "twice": (
-        "methods", "Component('good', 'b:C', 'd')", "method 'good'", "lenskit-ssl-acme has another one of that name",
+        "methods", "Component('good', 'b:C', 'd')", "method 'good'",
+        "lenskit-ssl-acme has an earlier method of that name",
     ),
 }  # fmt: skip
 

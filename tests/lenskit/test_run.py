@@ -217,7 +217,7 @@ def test_a_configuration_of_a_user_makes_no_run(config: Config, tmp_path: Path) 
 
 def test_a_link_that_leads_nowhere_is_told(config: Config, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="a is a link that leads nowhere: choose another --out"):
+    with pytest.raises(UsageError, match="a is a broken link: choose another --out"):
         Run.create(tmp_path / "a", config, overwrite=True)
 
 
@@ -285,7 +285,7 @@ def test_a_run_of_before_some_settings_is_opened(config: Config, tmp_path: Path)
 def test_a_place_where_no_directory_can_be(place: str, config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        LenskitError, match=re.escape(f"the run directory {tmp_path / place} cannot be made: Not a dir")
+        LenskitError, match=re.escape(f"the run directory {tmp_path / place} cannot be created: Not a dir")
     ):
         Run.create(tmp_path / place, config)
 

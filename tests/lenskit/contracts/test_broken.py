@@ -207,7 +207,7 @@ class _(Stars):
         return torch.ones(len(scene["x"]), *SHAPE)
 
 
-@broken("simulator", "scales images by the brightest pixel of the batch", "renders another image of a lens alone")
+@broken("simulator", "scales images by the brightest pixel of the batch", "renders a different image of a lens alone")
 class _(Stars):
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         images = super().render(scene)
@@ -226,7 +226,7 @@ class _(Stars):
         return super().render(scene)[scene["flux"].argsort()]
 
 
-@broken("simulator", "draws a parameter from the batch", "draws another 'flux' for a lens alone than in a batch")
+@broken("simulator", "draws a parameter from the batch", "draws a different 'flux' for a lens alone and in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         drawn = super().draw(group, rng, scene)
@@ -252,13 +252,13 @@ class _(Stars):
         return super().draw(group, rng, scene) | {"y": torch.as_tensor(np.random.rand(rng.n))}
 
 
-@broken("simulator", "draws with Python's generator", "draws another 'flux' for a lens alone than in a batch")
+@broken("simulator", "draws with Python's generator", "draws a different 'flux' for a lens alone and in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         return super().draw(group, rng, scene) | {"flux": torch.full((rng.n,), random.random())}
 
 
-@broken("simulator", "draws with a separate generator", "draws another 'x' for a lens alone than in a batch")
+@broken("simulator", "draws with a separate generator", "draws a different 'x' for a lens alone and in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         own = torch.as_tensor(np.random.default_rng().uniform(0, 7, rng.n)).float()
@@ -353,14 +353,14 @@ class _(Twins):
         return Batch(batch.views, batch.parameters, batch.index + 1)
 
 
-@broken("pairs", "shuffles the lenses of one view", "makes other views of a lens alone than in a batch")
+@broken("pairs", "shuffles the lenses of one view", "makes different views of a lens alone and in a batch")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         batch = super().__call__(images, parameters, rng)
         return Batch((batch.views[0], batch.views[1].roll(1, 0)), batch.parameters, batch.index)
 
 
-@broken("pairs", "shuffles the parameters", "gives a lens another 'x' alone than in a batch")
+@broken("pairs", "shuffles the parameters", "gives a lens a different 'x' alone and in a batch")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         return super().__call__(images, parameters | {"x": parameters["x"].flip(0)}, rng)
@@ -378,7 +378,7 @@ class _(Twins):
         return super().__call__(images / torch.zeros(()), parameters, rng)
 
 
-@broken("pairs", "standardises over the batch", "makes other views of a lens alone than in a batch")
+@broken("pairs", "standardises over the batch", "makes different views of a lens alone and in a batch")
 class _(Darker):
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
@@ -447,7 +447,7 @@ class _(Plain):
         nn.init.constant_(self.layer.bias, torch.nan)
 
 
-@broken("backbone", "normalises over the batch in eval mode", "gives other features of an image alone")
+@broken("backbone", "normalises over the batch in eval mode", "gives different features of an image alone")
 class _(Plain):
     def forward(self, images: Tensor) -> Tensor:
         features = super().forward(images)
@@ -639,19 +639,19 @@ class _(Pile):
         return super().read(index)[0], {"x": torch.arange(6.0)}
 
 
-@broken("dataset", "reads the first lenses in place of the requested ones", "returns other lenses from `read([5, 0])`")
+@broken("dataset", "reads the first lenses in place of the requested ones", "returns different lenses from `read([5")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(range(len(index)))
 
 
-@broken("dataset", "reads another order into memory", "than from `read_into(images, [0, 5])`")
+@broken("dataset", "reads another order into memory", "and `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         return super().read_into(images, list(reversed(index)))
 
 
-@broken("dataset", "does not fill the memory", "than from `read_into(images, [0, 5])`")
+@broken("dataset", "does not fill the memory", "and `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         images.fill_(-1)

@@ -40,7 +40,7 @@ def stored(tmp_path: Path, n: int = 20) -> dict:
         ),
         (
             {"train": {"lenses": 7}},
-            "7 lenses an epoch are fewer than a batch of 8: use --batch-size 7 or less",
+            "7 lenses per epoch are fewer than a batch of 8: use --batch-size 7 or less",
         ),
     ],
 )
@@ -79,7 +79,7 @@ def test_the_encoder_knows_the_size_of_the_pixels_that_it_was_trained_on(
     run.embed(f"fits-folder:{data['path']}?pixel_scale=0.1")
     assert "pixels of" not in caplog.text
     run.embed(f"fits-folder:{data['path']}?pixel_scale=0.2")
-    assert 'the images have pixels of 0.2", those that the encoder was trained on 0.1"' in caplog.text
+    assert 'the images have pixels of 0.2", but the encoder was trained on pixels of 0.1"' in caplog.text
 
 
 def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
