@@ -5,7 +5,7 @@ on standard error and a remark in `lenskit plugins`. It affects as little as pos
 
 - A plugin that cannot be imported is left out.
 - A hook that fails, is unknown or lacks `@hookimpl` is left out. The other hooks of the plugin are called.
-- A component that breaks a rule (`naming.py`) is left out. The other components of the hook are kept.
+- A component that breaks a rule (`naming.py`) is left out. The other components of its hook are used.
 
 Two environment variables change this. `LENSKIT_STRICT=1` raises the error instead. `LENSKIT_PLUGINS=a,b` (or an empty
 value) restricts the plugins that are loaded.
@@ -90,8 +90,7 @@ def _load(
 ) -> list[Record]:
     """Load a plugin, and call each of its hooks.
 
-    The manager holds only this plugin during the calls. A fault is recorded in the plugin, or raised if
-    `LENSKIT_STRICT=1` is set.
+    The manager holds no other plugin at the same time. A fault is recorded in the plugin, or raised if strict.
     """
     start, module = perf_counter(), None
     records: list[Record] = []
@@ -154,8 +153,8 @@ def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str, arguments: Mappi
 def _without_doubles(records: list[Record]) -> list[Record]:
     """Leave out components whose names are taken.
 
-    An earlier component of the same kind and distribution takes the name. An evaluation takes the name before a command
-    that is not bundled, and a bundled command takes it before an evaluation.
+    A name is taken by an earlier component of the same kind and distribution. A command also gives way to an evaluation
+    of its name, and an evaluation to a bundled command.
     """
     evaluations = {r.name for r in records if r.kind == "evaluation"}
     commands = {r.name for r in records if r.kind == "command" and r.is_bundled}
@@ -164,7 +163,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
     for record in records:
         why = ""
         if (record.kind, record.qualified) in known:
-            why = f"{record.plugin.distribution} has an earlier {record.kind} of that name"
+            why = f"{record.plugin.distribution} has another one of that name"
         elif record.kind == "command" and not record.is_bundled and record.name in evaluations:
             why = "there is an evaluation of that name"
         elif record.kind == "evaluation" and record.name in commands:
@@ -178,7 +177,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
 
 
 def _meant(records: list[Record]) -> list[Record]:
-    """Mark each component as selected by its name alone, or ambiguous."""
+    """Mark the components whose name alone is ambiguous."""
     owners: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         owners.setdefault((record.kind, record.name), []).append(record)

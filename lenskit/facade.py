@@ -30,12 +30,17 @@ def modules_in(file: str) -> dict[str, str]:
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
-def loaded(name: str, facade: str, modules: Mapping[str, str]) -> Any:
-    """Import an object of a facade by name.
+def loaded(name: str, facade: str, modules: Mapping[str, str], deprecated: Mapping[str, str] = DEPRECATED) -> Any:
+    """Return the object of a name in a facade; warn once if the name is deprecated.
+
+    Args:
+        name: The name.
+        facade: Module of the facade.
+        modules: Module of each name of the facade.
+        deprecated: New place of each deprecated name, as in `lenskit.interface.DEPRECATED`.
 
     Raises:
-        ImportError: The name was moved or is in a different facade, or this facade has a similar name; the message
-            gives the facade or the similar name.
+        ImportError: Another facade has the name, or this facade has a similar one; the message gives it.
         AttributeError: No facade has the name.
     """
     if new := deprecated.get(f"{facade}.{name}"):

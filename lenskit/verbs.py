@@ -1,20 +1,21 @@
-"""Verbs of the command line, with their summaries.
+"""The verbs of `lenskit` itself, with their summaries.
 
 Commands of plugins must have other names.
 """
 
 VERBS = {
     "train": "Train an encoder",
-    "simulate": "Simulate lenses to a store",
-    "render": "Render the lenses of a table",
-    "show": "Plot lenses and their views",
-    "runs": "List and compare runs",
-    "data": "Describe and check stored images",
-    "evaluate": "Evaluate runs",
+    "simulate": "Simulate lenses to disk",
+    "render": "Make images of the lenses of a table",
+    "show": "Draw lenses and their views",
+    "runs": "List runs, and compare them",
+    "data": "Look at stored images, and check them",
+    "evaluate": "Judge runs by any evaluation",
     "benchmark": "Measure how fast a configuration trains",
     "export": "Write a trained encoder for timm or ONNX",
-    "list": "List the installed components",
+    "list": "List the components there are",
     "info": "Explain a component and its options",
-    "plugins": "List the plugins and their faults",
+    "plugin": "Create a plugin, or check one",
+    "plugins": "List the plugins, and why one failed",
     "doctor": "Check the installation",
 }

@@ -9,8 +9,9 @@ from lenskit.registry import registry
 from lenskit.words import escaped
 
 
-@click.command("plugins", short_help="List the plugins and their faults")
-def command() -> None:
+@click.command("plugins", short_help="List the plugins, and why one failed")
+@click.option("--timing", is_flag=True, help="Also print the load time of each plugin, the slowest first.")
+def command(timing: bool) -> None:
     """List the installed plugins, with distributions, versions and errors.
 
     Lines under a plugin name the components that are left out and the reason, the text that it printed while loading,
