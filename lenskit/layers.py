@@ -26,7 +26,7 @@ COMPONENTS = {"simulator": "simulator", "data": "dataset", "pairs": "pairs", "me
 SECTIONS = ("train", "input", "monitor", *COMPONENTS, "optimizer")
 
 UNREADABLE = (ValueError, RecursionError)
-"""Errors of tomllib: no valid TOML, no UTF-8, a number with too many digits, or lists nested too deeply."""
+"""Errors of tomllib for invalid TOML, invalid UTF-8, numbers with too many digits and lists nested too deeply."""
 
 
 class FileLayer(dict[str, Any]):
@@ -137,7 +137,8 @@ def not_assigned(text: str) -> UsageError:
 def merge(layers: Iterable[Layer]) -> Layer:
     """Merge layers, such as the flags of one command, into one layer.
 
-    No component may be named in two of them.
+    A later layer overrides an earlier layer. Options of a replaced component are kept, so no two layers may name
+    different components.
 
     Raises:
         UsageError: A section is unknown, or is not a table.
@@ -151,7 +152,7 @@ def merge(layers: Iterable[Layer]) -> Layer:
 
 
 def over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Override options by others.
+    """Return the options `below`, overridden by `values`.
 
     Nested tables, such as the options of a part of a pair strategy, are merged.
     """
@@ -162,7 +163,7 @@ def over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sections(layer: Mapping[str, Any]) -> None:
-    """Check that a layer holds only tables of known names.
+    """Check that each section of a layer is known and is a table.
 
     Raises:
         UsageError: A section is unknown, or is not a table.
@@ -172,4 +173,4 @@ def check_sections(layer: Mapping[str, Any]) -> None:
             hint = meant(section, SECTIONS, f"the sections are {listed(SECTIONS)}")
             raise UsageError(f"unknown section {quoted(section)}; {hint}")
         if not isinstance(values, Mapping):
-            raise UsageError(f"section {section!r} holds options, got {quoted(values)}")
+            raise UsageError(f"section {section!r} must be a table of options, got {quoted(values)}")

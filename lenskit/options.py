@@ -36,7 +36,7 @@ LARGEST = 3.4028234663852886e38
 def at_most(limit: float) -> AfterValidator:
     """Return a validator for an upper limit that excludes only absurd values.
 
-    Unlike `Le`, the limit is not shown when the option is explained. Write it after the type, as in
+    Unlike `Le`, the limit is not shown in help texts. Write the validator after the type, as in
     `Annotated[int, Ge(1), at_most(64)]`.
     """
 
@@ -118,13 +118,13 @@ def validate(
 
     Args:
         component: The class.
-        values: The given options.
+        values: Options by name.
         where: Name of the component in messages, such as `method 'simsiam'`.
         see: Command that shows all options.
 
     Returns:
-        The arguments of the class's constructor, and the same as plain values that TOML can hold. The plain values do
-        not contain options that are None.
+        The arguments of the class's constructor; and the same options as plain values for TOML, without options that
+        are None.
 
     Raises:
         UsageError: An option is unknown or has a wrong value. The message names the option and its accepted values.
@@ -157,7 +157,7 @@ def validate(
 
 
 def _unfit(value: Any) -> str:
-    """Return the reason why no option can hold a value, or an empty text.
+    """Return the reason why a value fits no option, or an empty text.
 
     Values in lists and tables are checked, too.
     """

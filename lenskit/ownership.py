@@ -32,7 +32,8 @@ STAMP = "written by lenskit, which may replace it"
 """Mark in every page and picture, which allows lenskit to replace it."""
 
 Owns = Callable[[str], bool]
-"""Whether lenskit writes an entry of a name. It is relative to the folder; a folder ends with `/`, a link with `@`."""
+"""Function that returns whether lenskit writes an entry of a name. The name is relative to the folder; the name of a
+folder ends with `/`, the name of a link with `@`."""
 
 
 def stamp() -> str:
@@ -52,7 +53,7 @@ def strangers(
         folder: The folder.
         owns: Whether lenskit writes an entry of a name.
         tree: Returns the files in an inner folder that lenskit did not write, if the folder's content shows its kind.
-            It returns None for other folders, which `owns` and the lists decide on.
+            For all other folders it returns None; `owns` and the lists decide about these.
         at: Prefix of the names in the folder.
 
     Returns:
@@ -121,9 +122,9 @@ def object_in(path: Path) -> dict[str, Any]:
 
 
 def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
-    """Return the names of the result files of an earlier version.
+    """Return the names of the result files that an earlier version wrote.
 
-    That version kept no list, but always used the same names.
+    Earlier versions wrote no list, but always used the same names.
     """
     if not {"title", "settings", "table"} <= results.keys():
         return []
@@ -137,9 +138,10 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
 
 @contextmanager
 def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
-    """List files that are created or changed in the context.
+    """Record the names of files that are created or changed in the context.
 
-    Their names are added to the `lenskit-files.json` of their folder. For evaluations that do not list their files.
+    The names are added to the `lenskit-files.json` of each folder. It is used for evaluations that do not list their
+    files.
 
     Args:
         folders: The folders.

@@ -13,7 +13,7 @@ from lenskit.options import at_most
 from lenskit.words import quoted
 
 BILLION = 10**9
-"""More lenses in a batch, epochs or batches than any run has: products of two of these still are 64-bit integers."""
+"""Limit of lenses in a batch, of epochs and of batches. A product of two such numbers fits into 64 bits."""
 
 
 SMALLEST, LARGEST = 8, 4096
@@ -37,11 +37,13 @@ def stretches(stretch: str) -> tuple[str, ...]:
     """
     parts = tuple(part.strip() for part in stretch.split("+"))
     if unknown := [part for part in parts if part not in STRETCHES]:
-        raise ValueError(f"{', '.join(map(quoted, unknown))} is none of {', '.join(STRETCHES)}, joined by + if several")
+        raise ValueError(
+            f"{', '.join(map(quoted, unknown))} is none of {', '.join(STRETCHES)}; join several stretches with +"
+        )
     if len(set(parts)) < len(parts):
-        raise ValueError("each stretch may be named once")
+        raise ValueError("each stretch may occur only once")
     if "imagenet" in parts and len(parts) > 1:
-        raise ValueError("imagenet takes the three channels of a photograph, and goes with no other")
+        raise ValueError("imagenet needs three channels, and cannot be combined with other stretches")
     return parts
 
 
@@ -51,13 +53,13 @@ def _stretch(stretch: str) -> str:
 
 def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     if not 1 <= len(scales) <= 16 or len(set(scales)) < len(scales):
-        raise ValueError("1 to 16 different numbers")
+        raise ValueError("it must be 1 to 16 different numbers")
     return scales
 
 
 @dataclass(kw_only=True)
 class TrainSettings:
-    """Options of the length and the hardware of a training.
+    """Options of the length and the hardware of training.
 
     Args:
         lenses: Lenses per epoch. Simulated lenses are new in every epoch; for stored lenses the default is all.
@@ -131,7 +133,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "lars": {"lr": 0.2, "weight_decay": 1.5e-6},
     "adamw": {"lr": 1e-3, "weight_decay": 0.05},
 }
-"""Default options of an optimiser that is not the method's own."""
+"""Default options of an optimiser that differs from the optimiser of the method's paper."""
 
 
 @dataclass(kw_only=True)
@@ -140,11 +142,12 @@ class MonitorSettings:
 
     Args:
         log_every: Batches between lines of metrics.
-        probe_every: Batches between small probes during training, 0 for none; one also follows the last batch. By
-            default a probe runs after as many batches as train on ten times its lenses, which costs about 2 % of the
-            run, and at most 20 times; a shorter run has no probe.
-        probe_lenses: Held-out lenses of this probe; three quarters fit it, one quarter judges it.
-        stop_on_collapse: Stop a run if its representation collapses, instead of a warning.
+        probe_every: Batches between two probes of the encoder during training; the last batch is also followed by a
+            probe. 0 disables probes. By default, training uses ten times `probe_lenses` between two probes, which costs
+            about 2 % of the run, and there are at most 20 probes. A run that is shorter than this interval has no
+            probes.
+        probe_lenses: Held-out lenses of each probe; three quarters fit it, one quarter tests it.
+        stop_on_collapse: Stop the run if the representation collapses, instead of printing a warning.
         loggers: Loggers in addition to metrics.jsonl: `tensorboard`, `wandb`, `mlflow`, if they are installed.
     """
 
@@ -162,14 +165,14 @@ class InputSettings:
     Args:
         stretch: `asinh` is asinh(x / 3 sigma), with sigma from the noise of the border. `zscale` scales the range of
             IRAF's zscale to 0 to 1: it shows faint structure and clips bright pixels. `linear` keeps the values.
-            `imagenet` is for networks of photographs, with three channels: an image is divided by its maximum, then
-            each channel is standardised like ImageNet. `unsharp` and `multipole` remove the smooth light of the central
-            galaxy: asinh(x / 3 sigma) of the image minus a blurred copy, or minus a model of elliptical isophotes, with
-                sigma the noise of each pixel. A plus combines several
-            as channels of one image, such as `unsharp+multipole`.
+            `imagenet` is for networks trained on photographs and needs three channels: it divides an image by its
+            maximum and standardises each channel like ImageNet. `unsharp` and `multipole` remove the smooth light of
+            the central galaxy: they subtract a blurred copy, or a model of elliptical isophotes, and apply
+            asinh(x / 3 sigma) with sigma the noise of each pixel. A plus combines stretches as channels of one image:
+            `unsharp+multipole`.
         unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each gives a channel.
         size: Height and width in pixels to which images are resized. By default images keep their size, or get the
-            nearest size that the backbone takes.
+            nearest size that the backbone accepts.
         channels: Number of channels to which a single channel is repeated; by default it is not repeated.
         normalise: Last step for each image, over all channels: `peak` divides by the maximum, `standard` gives mean
             zero and standard deviation one.

@@ -9,7 +9,7 @@ from lenskit.registry import registry
 from lenskit.words import escaped
 
 
-@click.command("plugins", short_help="List the plugins, and why one failed")
+@click.command("plugins", short_help="List the plugins and their faults")
 def command() -> None:
     """List the installed plugins, with distributions, versions and errors.
 

@@ -31,7 +31,7 @@ class _Runs(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("runs", cls=_Runs, short_help="List runs, and compare them", subcommand_metavar="[FOLDER...] [--json]")
+@click.group("runs", cls=_Runs, short_help="List and compare runs", subcommand_metavar="[FOLDER...] [--json]")
 def command() -> None:
     """List or compare runs: `lenskit runs FOLDER...`, `lenskit runs compare RUN RUN`.
 

@@ -27,7 +27,7 @@ NUMBERS = 2**63
 SECTIONS = ("simulator", "data", "pairs", "train", "input")
 
 
-@click.command("show", short_help="Draw lenses and their views")
+@click.command("show", short_help="Plot lenses and their views")
 @click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; see `lenskit list recipes`.")
 @click.option("--config", metavar="FILE", help="Start from a configuration file, such as RUN/run.toml.")
 @click.option("--simulator", metavar="NAME", help="Simulator to use; see `lenskit list simulators`.")
@@ -79,7 +79,7 @@ def command(
     overwrite: bool,
     **flags: Any,
 ) -> None:
-    """Draw lenses and their views: `lenskit show --simulator hst --pairs lens-fixed`.
+    """Plot lenses and their views: `lenskit show --simulator hst --pairs lens-fixed`.
 
     Each lens is a column and each view a row. Parameters that are the same in all views of a lens are printed below the
     column, other parameters below each view. Images are stretched and resized as for the network.

@@ -56,7 +56,7 @@ def check_stated(pairs: PairStrategy) -> None:
     for name in ("draws", "views"):
         number = getattr(pairs, name, None)
         if not isinstance(number, int) or number < 1:
-            raise breach(pairs, f"states {name} = {number!r}: give a number of 1 or more")
+            raise breach(pairs, f"states {name} = {number!r}: it must be an integer of 1 or more")
 
 
 def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, Tensor], index: Tensor) -> None:
@@ -67,7 +67,7 @@ def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, T
     Args:
         pairs: The strategy.
         batch: The batch.
-        views: Number of views that it should contain.
+        views: Number of views that the batch should contain.
         values: Parameters that the strategy received.
         index: (n,) numbers of the lenses.
 
@@ -110,13 +110,15 @@ def _check_alone(
             if any(differ(view[row], other[0]) for view, other in zip(batch.views, alone.views, strict=True)):
                 raise breach(
                     pairs,
-                    "makes other views of a lens alone than in a batch: take random numbers from `rng`, use no other "
-                    "lens of the batch, and keep the order of the lenses",
+                    "makes views that differ between a lens alone and the same lens in a batch: take random numbers "
+                    "from `rng`, use no other lens of the batch, and keep the order of the lenses",
                 )
             for name in values:
                 if differ(batch.parameters[name][row].double(), alone.parameters[name][0].double()):
                     raise breach(
-                        pairs, f"gives a lens another {name!r} alone than in a batch: keep the order of the lenses"
+                        pairs,
+                        f"returns values of {name!r} that differ between a lens alone and the same lens in a batch: "
+                        "keep the order of the lenses",
                     )
 
 

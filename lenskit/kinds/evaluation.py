@@ -22,22 +22,22 @@ class Evaluation(ABC):
     IMAGES...`). Otherwise all arguments are runs."""
 
     embeddings: ClassVar[bool] = False
-    """Whether it also evaluates embeddings in place of runs: `lenskit NAME features.npz`."""
+    """Whether it also evaluates embeddings instead of runs: `lenskit NAME features.npz`."""
 
     without_runs: ClassVar[bool] = False
-    """Whether it accepts no run at all, because options give its input: `lenskit anomaly --scores scores.csv`."""
+    """Whether it can be called without runs, because options name the input: `lenskit anomaly --scores scores.csv`."""
 
     files: ClassVar[tuple[str, ...] | None] = None
-    """Names of the files that it writes into `run.folder(NAME)`, in addition to pictures. If a file of such a name
-    exists and another program wrote it, the evaluation stops before it begins. If no names are stated, all files that
-    appear in the folder during the evaluation count as written by it."""
+    """Names of the files that it writes into `run.folder(NAME)`, in addition to pictures. If such a file exists
+    and lenskit did not write it, the evaluation stops before it begins. If None, all files that appear in the folder
+    during the evaluation count as written by the evaluation."""
 
     tolerant: ClassVar[bool] = False
-    """Whether it works with the runs that can be opened, and receives the others in `left_out`: `lenskit report
+    """Whether it accepts runs that cannot be opened, and receives them in `left_out`: `lenskit report
     runs/*`."""
 
     left_out: Mapping[str, str] = {}
-    """For a tolerant evaluation, the reason why each other run cannot be opened, by its path."""
+    """For a tolerant evaluation: the reason for each run that cannot be opened, by path."""
 
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""

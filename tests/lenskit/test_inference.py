@@ -65,9 +65,9 @@ def test_what_a_method_draws_follows_from_the_seed(tmp_path: Path):
 
 def test_a_method_that_cannot_says_so_in_one_line(tmp_path: Path):
     run = trained(tmp_path / "run", name="restless")
-    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, has no score of its own"):
+    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, has no anomaly score"):
         run.score(2)
-    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, makes no images"):
+    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, cannot reconstruct images"):
         run.reconstruct(2)
 
 

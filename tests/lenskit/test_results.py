@@ -196,7 +196,7 @@ def test_where_no_results_can_go(run: Path, lenskit: Callable[..., Any]) -> None
     Path("file").write_text("mine")
     Path("link").symlink_to("nowhere")
     for output, why in {
-        "": "--output takes a folder, got nothing",
+        "": "--output must be a folder, got an empty text",
         "file": "file is no folder",
         "file/x": "file is no folder",
         "link": "link is a link that leads nowhere",
