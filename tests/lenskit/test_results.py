@@ -281,7 +281,7 @@ def test_what_a_third_party_writes_is_listed_for_it(
     mine = run / "evaluations" / "writer" / "deep" / "mine.txt"
     mine.write_text("mine")
     assert lenskit("writer", run).status == 0
-    with pytest.raises(UsageError, match=r"holds evaluations/writer/deep/mine.txt, which lenskit did not write there"):
+    with pytest.raises(UsageError, match=r"holds evaluations/writer/deep/mine.txt, which lenskit did not write"):
         Run.create(run, Run(run).config, overwrite=True)
     mine.unlink()
     Run.create(run, Run(run).config, overwrite=True)
