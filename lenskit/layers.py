@@ -26,7 +26,7 @@ COMPONENTS = {"simulator": "simulator", "data": "dataset", "pairs": "pairs", "me
 SECTIONS = ("train", "input", "monitor", *COMPONENTS, "optimizer")
 
 UNREADABLE = (ValueError, RecursionError)
-"""Errors of tomllib: no valid TOML, no UTF-8, a number with too many digits, or lists nested too deeply."""
+"""Errors of tomllib for invalid TOML, invalid UTF-8, numbers with too many digits and lists nested too deeply."""
 
 
 class FileLayer(dict[str, Any]):
@@ -172,4 +172,4 @@ def check_sections(layer: Mapping[str, Any]) -> None:
             hint = meant(section, SECTIONS, f"the sections are {listed(SECTIONS)}")
             raise UsageError(f"unknown section {quoted(section)}; {hint}")
         if not isinstance(values, Mapping):
-            raise UsageError(f"section {section!r} holds options, got {quoted(values)}")
+            raise UsageError(f"section {section!r} must be a table of options, got {quoted(values)}")

@@ -157,7 +157,7 @@ def validate(
 
 
 def _unfit(value: Any) -> str:
-    """Return the reason why no option can hold a value, or an empty text.
+    """Return the reason why a value fits no option, or an empty text.
 
     Values in lists and tables are checked, too.
     """

@@ -32,7 +32,8 @@ STAMP = "written by lenskit, which may replace it"
 """Mark in every page and picture, which allows lenskit to replace it."""
 
 Owns = Callable[[str], bool]
-"""Whether lenskit writes an entry of a name. It is relative to the folder; a folder ends with `/`, a link with `@`."""
+"""Function that returns whether lenskit writes an entry of a name. The name is relative to the folder; the name of a
+folder ends with `/`, the name of a link with `@`."""
 
 
 def stamp() -> str:
@@ -121,9 +122,9 @@ def object_in(path: Path) -> dict[str, Any]:
 
 
 def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
-    """Return the names of the result files of an earlier version.
+    """Return the names of the result files that an earlier version wrote.
 
-    That version kept no list, but always used the same names.
+    Earlier versions wrote no list, but always used the same names.
     """
     if not {"title", "settings", "table"} <= results.keys():
         return []
@@ -137,7 +138,7 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
 
 @contextmanager
 def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
-    """List files that are created or changed in the context.
+    """Record the names of files that are created or changed in the context.
 
     The names are added to `lenskit-files.json` in the same folder. This is for evaluations that do not list their files
     themselves.

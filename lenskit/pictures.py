@@ -29,7 +29,7 @@ PER_LINE = 6
 """Largest number of lenses in a row."""
 
 PANEL = 1.75
-"""Width and height of an image in inches."""
+"""Width of a plotted image in inches."""
 
 DARK, BRIGHT = 1.0, 99.95
 """Percentiles of the pixels at the two ends of the colour scale, so that a few bad pixels have no effect.
@@ -38,7 +38,7 @@ Colour composites take ten times `DARK` as the black level.
 """
 
 CHARACTERS = 28
-"""Number of characters that fit below an image."""
+"""Largest number of characters of a line below an image."""
 
 RGB = (0, 1, 2)
 """Channels that are shown as red, green and blue, in images with three channels or more."""
@@ -56,7 +56,7 @@ class Views:
         labels: Label of each view.
         images: (lenses, views, channels, height, width).
         parameters: Parameters in the captions, in this order.
-        values: For each of them, (lenses, views); NaN if unknown.
+        values: Values (lenses, views) by the name of the parameter; NaN if unknown.
         names: Name of each lens; empty for lenses without names.
     """
 
@@ -170,7 +170,7 @@ def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> 
 
 
 def colours(image: NDArray[np.float32], rgb: Sequence[int] = RGB) -> NDArray[np.float64]:
-    """Return the colours (height, width, 3) of a stretched image, from 0 to 1.
+    """Return the RGB colours (height, width, 3) of a stretched image, from 0 to 1.
 
     Args:
         image: (channels, height, width).
@@ -190,7 +190,7 @@ def _grey(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float
 
 
 def composite(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the colours (height, width, 3) of three channels, from 0 to 1.
+    """Return the RGB colours (height, width, 3) of three channels, from 0 to 1.
 
     The black level is separate for each channel. The scale is the same for all channels, so that red objects stay red.
     """
@@ -211,12 +211,12 @@ def _packed(texts: Sequence[str]) -> list[str]:
 
 
 def _length(text: str) -> int:
-    """Estimate the visible number of characters of a text with formulas."""
+    """Estimate the number of visible characters of a text with formulas."""
     return len(re.sub(r"[${}_^]|\\,", "", re.sub(r"\\[a-z]+", "x", text)))
 
 
 def _digits(values: Tensor) -> int:
-    """Return the number of decimals, at most 3, for three significant digits."""
+    """Return the number of decimals, 0 to 3, that shows three digits of the maximum."""
     largest = float(values.nan_to_num(0, 0, 0).abs().max())
     return min(max(2 - math.floor(math.log10(largest)), 0), 3) if largest > 0 else 0
 

@@ -42,11 +42,11 @@ def not_installed(run: Path, sections: Mapping[str, Any]) -> str:
     """Return a line on the missing distributions of a run, or an empty text.
 
     A distribution is missing if it is not installed, or if the installed version lacks the component. Runs of earlier
-    versions record components without their distribution; then any distribution of the run may be meant.
+    versions record components without a distribution. For these, every recorded distribution of the run is considered.
 
     Args:
         run: The run directory.
-        sections: Its configuration, as it was read.
+        sections: Sections of the run's configuration, as read from `run.toml`.
 
     Returns:
         One line with the `pip install` command; empty if no distribution is missing.

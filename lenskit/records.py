@@ -1,6 +1,6 @@
 """Reading of JSON and TOML files, which are validated with pydantic models.
 
-The result has the fields of the model. Any error is one line that names the file and the field.
+Every error is one line that names the file and the field.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from lenskit.errors import LenskitError
 
 LARGEST = {"JSON": 2**26, "TOML": 2**20}
-"""Largest size of a file in bytes. tomllib takes a second for a megabyte."""
+"""Largest size of a file in bytes. tomllib needs a second for a megabyte."""
 DEEPEST = 64
 """Largest depth of lists and tables, so that readers can use recursion."""
 BITS = 64
@@ -146,7 +146,7 @@ def _text(content: str | bytes) -> str:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, and refuse keys that occur twice, which JSON permits."""
+    """Build an object; a key that occurs twice is an error, although JSON permits it."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -167,7 +167,7 @@ def _unsound(found: Any) -> tuple[str, str] | None:
 
     The function does not use recursion, because it guards against deep nesting.
     """
-    # A place is its key and the place above it. Names are needed for messages only.
+    # A place is a key and the place of its container. Its name is built only for a message.
     waiting: list[tuple[Any, Any, int]] = [(None, found, 0)]
     while waiting:
         place, value, depth = waiting.pop()

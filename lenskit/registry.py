@@ -55,7 +55,8 @@ class Registry:
         if others and (kind, record.name) not in self._told:
             self._told.add((kind, record.name))
             choices = " or ".join(r.qualified for r in others)
-            say(f"{in_words(kind)} {record.name!r} is from {record.plugin.distribution}; for another, type {choices}")
+            origin = record.plugin.distribution
+            say(f"{in_words(kind)} {record.name!r} is from {origin}; to use a different one, type {choices}")
         return record
 
     def named(self, kind: str, name: str) -> list[Record]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lenskit.run import Run
 
 NO_INPUTS = ("output", "name", "title", "simulator", "set")
-"""Options of evaluations that are not input paths, even if a file has such a name."""
+"""Options of evaluations that are never input paths, even if a file has the name of their value."""
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def going_to(
         LenskitError: The folder cannot be written.
     """
     if output is not None and not fspath(output):
-        raise UsageError("--output takes a folder, got nothing")
+        raise UsageError("--output must be a folder, got an empty text")
     folder = None if output is None else Path(output)
     tables = [subject.path for subject in subjects if not is_run(subject.path)]
     named = [value for option, value in options.items() if option not in NO_INPUTS]
@@ -109,7 +109,7 @@ def _without_place(value: Any) -> Any:
 
 
 def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:
-    """Return the folder names of several subjects; empty for one."""
+    """Return a subfolder name for each of several subjects; empty for one subject."""
     labels: dict[Path, str] = {}
     for subject in subjects if len(subjects) > 1 else ():
         name, number = subject.name, 1

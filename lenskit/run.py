@@ -1,4 +1,4 @@
-"""Run directory: its contents, and how it is opened.
+"""Run directory.
 
 run.toml            the resolved configuration: `lenskit train --config DIR/run.toml` repeats the run
 provenance.json     identity of the run; versions, plugin distributions, command, device, git revision of the working
@@ -6,7 +6,7 @@ provenance.json     identity of the run; versions, plugin distributions, command
 metrics.jsonl       a line of metrics every few batches
 checkpoints/        last.ckpt, from which the run resumes
 encoder/            the encoder: model.safetensors and encoder.json
-best/               the best encoder by the probes during training, if there were any
+best/               the best encoder by the probes during training, if the run has probes
 evaluations/        one folder per evaluation
 run.lock            locked by the training process
 train.log           log of the training
@@ -142,7 +142,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """Name in messages, which commands also accept."""
+        """Path of the run in messages, which commands accept."""
         return str(self.path / BEST if self.best else self.path)
 
     @property
@@ -161,7 +161,7 @@ class Run:
         return self.path / LAST
 
     def check_there(self) -> None:
-        """Check that the directory exists, because a write would recreate it.
+        """Check that the directory still exists, because a write would recreate it.
 
         Raises:
             LenskitError: The directory does not exist.
@@ -294,7 +294,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, list[Any]]:
-        """Return the metrics of the run as columns, ready for a data frame.
+        """Columns of the metrics of the run, ready for a data frame.
 
         Each column has one entry per line of `metrics.jsonl`, None if the line lacks it.
         """
@@ -317,6 +317,6 @@ class Run:
         return self.simulator_config(name, **options).build("simulator")
 
     def simulator_config(self, name: str | None = None, **options: Any) -> Config:
-        """Return the configuration of `simulator`, with the value of each option."""
+        """Return the configuration of the simulator that `simulator` returns."""
         own = self.config.sections["simulator"] if name is None else {"name": name}
         return Config.resolve({"simulator": own | options}, only=("simulator",))

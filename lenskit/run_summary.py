@@ -43,7 +43,7 @@ HUGE = 1e100
 
 @dataclass(frozen=True)
 class Summary:
-    """State of a run.
+    """State and results of a run.
 
     Attributes:
         path: Run directory.
@@ -100,7 +100,7 @@ def find(folders: Iterable[Path]) -> list[Summary]:
     """Return summaries of runs.
 
     Args:
-        folders: Runs, or folders of runs.
+        folders: Run directories, or folders that contain run directories.
 
     Returns:
         Summaries in the order of `folders`, and by name within a folder.
@@ -227,7 +227,7 @@ def unsound(folder: Path) -> str:
 
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:
-    """Compare runs.
+    """Compare the configurations and metrics of runs.
 
     Raises:
         UsageError: A folder is not a run.
@@ -269,7 +269,7 @@ def plot_runs(comparison: Comparison) -> Figure:
     """Plot the curves of runs over batches: loss, probe score, collapse metrics.
 
     Raises:
-        LenskitError: No run has written metrics yet.
+        LenskitError: No run has one of these metrics yet.
     """
     from matplotlib.figure import Figure
 

@@ -37,7 +37,9 @@ def stretches(stretch: str) -> tuple[str, ...]:
     """
     parts = tuple(part.strip() for part in stretch.split("+"))
     if unknown := [part for part in parts if part not in STRETCHES]:
-        raise ValueError(f"{', '.join(map(quoted, unknown))} is none of {', '.join(STRETCHES)}, joined by + if several")
+        raise ValueError(
+            f"{', '.join(map(quoted, unknown))} is none of {', '.join(STRETCHES)}; join several stretches with +"
+        )
     if len(set(parts)) < len(parts):
         raise ValueError("a stretch is named twice")
     if "imagenet" in parts and len(parts) > 1:
@@ -51,7 +53,7 @@ def _stretch(stretch: str) -> str:
 
 def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     if not 1 <= len(scales) <= 16 or len(set(scales)) < len(scales):
-        raise ValueError("1 to 16 different numbers")
+        raise ValueError("it must be 1 to 16 different numbers")
     return scales
 
 
@@ -131,7 +133,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "lars": {"lr": 0.2, "weight_decay": 1.5e-6},
     "adamw": {"lr": 1e-3, "weight_decay": 0.05},
 }
-"""Default options of an optimiser that is not the method's own."""
+"""Default options of an optimiser that differs from the optimiser of the method's paper."""
 
 
 @dataclass(kw_only=True)
@@ -169,7 +171,7 @@ class InputSettings:
             image, such as `unsharp+multipole`.
         unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each gives a channel.
         size: Height and width in pixels to which images are resized. By default images keep their size, or get the
-            nearest size that the backbone takes.
+            nearest size that the backbone accepts.
         channels: Number of channels to which a single channel is repeated; by default it is not repeated.
         normalise: Last step for each image, over all channels: `peak` divides by the maximum, `standard` gives mean
             zero and standard deviation one.

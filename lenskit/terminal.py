@@ -84,15 +84,15 @@ def print_table(
 ) -> None:
     """Print a table to stdout.
 
-    On a terminal, columns at the right are left out until the others fit, and a line below names them. If there is
-    only one row, its cells are printed below each other instead. Elsewhere all columns are printed, and nothing is
-    wrapped.
+    On a terminal, columns at the right are left out until the other columns fit, and a line below names the omitted
+    columns. If a table with one row does not fit, its cells are printed below each other instead. In a file or a pipe,
+    all columns are printed and nothing is wrapped.
 
     Args:
         header: Names of the columns, the most important first.
         rows: Cells of each row.
         title: Line above the table.
-        right: Number of the first column whose cells are flush right; by default all are flush left.
+        right: Number of the first right-aligned column; by default all columns are left-aligned.
         styles: Style of rich by the text of a cell.
         complete: Note on where the complete table is, such as `the complete table is in FILE`.
         most: Largest number of rows on a terminal; the line below counts the other rows.
@@ -128,7 +128,7 @@ def print_table(
 
 
 def fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """Return the widths of the columns of a table that fit next to each other.
+    """Return the widths of as many columns as fit next to each other.
 
     Headers and long texts are wrapped first; then columns are left out from the right. Two columns always stay.
 
@@ -233,7 +233,7 @@ def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) 
         expand=True,
         transient=transient,
         disable=not shown.is_interactive,
-        # Steps that take minutes have a rate, too.
+        # With rich's default of 30 s, steps that take minutes would have no rate.
         speed_estimate_period=3600,
         # Redirected output is not captured.
         redirect_stdout=sys.stdout.isatty(),

@@ -12,16 +12,16 @@ from lenskit.errors import LenskitError
 log = logging.getLogger("lenskit")
 
 MOST_REPORTS = 10
-"""Report filled pixels of at most this many images of a dataset."""
+"""Largest number of images of a dataset whose filled pixels are logged."""
 
 ALL = (slice(None), slice(None))
 """All rows and columns."""
 
 
 class Undefined:
-    """Fill the undefined pixels of a dataset: those that are not finite.
+    """Filler of the undefined pixels of a dataset: pixels that are not finite.
 
-    The first images with undefined pixels are reported, once each.
+    The first `MOST_REPORTS` images with undefined pixels are logged, once each.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Undefined:
         Args:
             image: (..., height, width). It is not changed.
             name: Name of the image in messages.
-            lens: Name of its lens.
+            lens: Name of the lens in the image.
             used: Rows and columns that the caller uses. Pixels outside help to fill those inside, and are not counted.
 
         Returns:
@@ -79,7 +79,7 @@ def plane_of(plane: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """Return the name of a plane of an image, such as ` in view 0, channel 1`.
 
     Args:
-        plane: Numbers of view and channel, or fewer.
+        plane: Indices of the view and the channel, or of the channel only.
         shape: Shape of the image, ([views,] [channels,] height, width). An axis of length one is not named.
     """
     names = ("view", "channel")[-len(plane) :] if plane else ()

@@ -44,7 +44,7 @@ def shortened(text: str, most: int = VALUE) -> str:
 
 
 def quoted(value: Any) -> str:
-    """Return the Python form of a value on one short line."""
+    """Return the `repr` of a value, escaped and shortened to `VALUE` characters."""
     try:
         return shortened(escaped(repr(value)))
     except ValueError:  # an integer with more digits than Python writes
@@ -91,7 +91,7 @@ UNSAFE = ("weights_only", "allow_pickle", "pickled data", "Unsupported operand",
 
 
 def reason(error: BaseException) -> str:
-    """Return an error of a library on one short line.
+    """Return the message of a library's error on one short line.
 
     An error that advises to load a file in a way that can run code is replaced.
     """

@@ -17,7 +17,7 @@ from lenskit.registry import registry
 from lenskit.terminal import width_of
 
 
-@click.command("info", short_help="Explain a component and its options")
+@click.command("info", short_help="Describe a component and its options")
 @click.argument("name")
 def command(name: str) -> None:
     """Describe the component NAME, its origin and its options.

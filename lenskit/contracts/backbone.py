@@ -23,8 +23,8 @@ def meet_backbone(backbone: Any, channels: int, size: int) -> None:
 
     Args:
         backbone: The backbone.
-        channels: Number of channels that it was built for.
-        size: Height and width in pixels that it was built for.
+        channels: Number of channels that the backbone was built for.
+        size: Height and width in pixels that the backbone was built for.
 
     Raises:
         LenskitError: The backbone breaks its contract.
@@ -34,7 +34,7 @@ def meet_backbone(backbone: Any, channels: int, size: int) -> None:
             raise breach(backbone, f"has no {name} = {wanted}: call super().__init__(channels, size)")
     features = getattr(backbone, "features", None)
     if not isinstance(features, int) or features < 1:
-        raise breach(backbone, f"states features = {features!r}: give the length of its feature vectors")
+        raise breach(backbone, f"states features = {features!r}: it must be the length of the feature vectors")
     ramp = torch.linspace(-1, 1, 2 * channels * size * size)
     images = ramp.sin().view(2, channels, size, size)
     was_training = backbone.training

@@ -56,7 +56,7 @@ def check_stated(pairs: PairStrategy) -> None:
     for name in ("draws", "views"):
         number = getattr(pairs, name, None)
         if not isinstance(number, int) or number < 1:
-            raise breach(pairs, f"states {name} = {number!r}: give a number of 1 or more")
+            raise breach(pairs, f"states {name} = {number!r}: it must be an integer of 1 or more")
 
 
 def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, Tensor], index: Tensor) -> None:
@@ -67,7 +67,7 @@ def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, T
     Args:
         pairs: The strategy.
         batch: The batch.
-        views: Number of views that it should contain.
+        views: Number of views that the batch should contain.
         values: Parameters that the strategy received.
         index: (n,) numbers of the lenses.
 

@@ -29,7 +29,7 @@ class MacroModel(ABC):
     """
 
     ARC: ClassVar[str] = "source"
-    """Name of the part that is lensed light; there is always one."""
+    """Name of the part that is the lensed light; every model has this part."""
 
     bounds: Mapping[str, tuple[float, float]]
     parts: Mapping[str, frozenset[str]]

@@ -52,7 +52,7 @@ class Method(pl.LightningModule):
     `Predictor`. A method that needs several optimisers, or a different one, implements `configure_optimizers`.
 
     All quantities that change from batch to batch must be functions of `batches`, the number of batches done. A run
-    that is killed and resumed then equals a run without the interruption. Learning rates follow this rule already, see
+    that is killed and resumed then equals a run without the interruption. Learning rates already follow this rule; see
     `learning_rate`.
     """
 
@@ -71,7 +71,8 @@ class Method(pl.LightningModule):
     """Name of the evaluation that is suggested at the end of a run, such as `probe`."""
 
     unused_parameters: bool = False
-    """Whether some trained weights may get no gradient in a batch. Training on several processes must allow for it."""
+    """Whether some trained weights may get no gradient in a batch. With `train.strategy=auto`, several processes then
+    use `ddp_find_unused_parameters_true`."""
 
     seed: int
     budget: Budget
@@ -110,7 +111,7 @@ class Method(pl.LightningModule):
 
         Args:
             simulator: The simulator of the run, or the simulator of its stored images; None if there is none.
-            preprocess: Applied to simulated images before the method sees them.
+            preprocess: Preprocessing of simulated images, before the method receives them.
 
         Raises:
             UsageError: The method cannot use such a simulator or such images.
@@ -119,9 +120,9 @@ class Method(pl.LightningModule):
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
         """Receive the recorded parameters of the lenses.
 
-        It is called once before training. Most methods need no parameters. A method that builds layers from them must
-        save all values that it needs to rebuild the layers without the training data. It saves them in the checkpoint,
-        as plain values, with Lightning's `on_save_checkpoint` and `on_load_checkpoint`.
+        It is called once before training. Most methods need no parameters. A method that builds layers from parameters
+        must be able to rebuild the layers without the training data. It saves the necessary plain values in the
+        checkpoint, with Lightning's `on_save_checkpoint` and `on_load_checkpoint`.
 
         Args:
             parameters: The recorded parameters.
@@ -220,7 +221,7 @@ class Method(pl.LightningModule):
 
 
 class Scorer(ABC):
-    """Mixin for methods that give images anomaly scores.
+    """Mixin for methods with an anomaly score.
 
     A score measures the difference of an image from the training images.
     """
@@ -266,7 +267,7 @@ class Predictor(ABC):
     """Mixin for methods that predict recorded parameters.
 
     Attributes:
-        classes: For each predicted class column, the number of its classes.
+        classes: Number of classes of each predicted class column, by name.
     """
 
     classes: Mapping[str, int]
@@ -285,7 +286,7 @@ class Predictor(ABC):
     def probabilities(self, images: Tensor) -> dict[str, Tensor]:
         """Return the probabilities (n, classes) of each class column by name.
 
-        They are in the order of the classes.
+        The columns have the order of the classes.
 
         Args:
             images: (n, channels, height, width), as in `predict`.

@@ -31,8 +31,9 @@ class Batch:
 class PairStrategy(ABC):
     """Strategy that turns the renderings of each lens into views.
 
-    It states the number of renderings and the parameter groups that they share. Only the strategy makes views: a method
-    never crops or blurs images, because that may change the properties that the representation should encode.
+    It states the number of renderings per lens, and the parameter groups that these share. Only the strategy makes
+    views: a method never crops or blurs images, because that may change the properties that the representation should
+    encode.
     """
 
     draws: int
@@ -79,8 +80,8 @@ class Transform(PairStrategy):
     """Pair strategy that transforms images.
 
     Alone it takes one image of a lens and makes two views of it. After a plus sign (`lens-fixed+blur`) it transforms
-    the views of the strategy before the plus. Every view needs its own random numbers: name them with the number of the
-    view, such as `sigma/0`.
+    the views of the strategy before the plus. Every view needs separate random numbers: include the number of the view
+    in their name, such as `sigma/0`.
     """
 
     draws = 1
@@ -129,7 +130,7 @@ class Composition(PairStrategy):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         """Make the views of the first strategy and transform them.
 
-        Each transform has its own random numbers.
+        Each transform gets separate random numbers.
         """
         batch = self.first(images, parameters, rng)
         views, values = torch.stack(batch.views, 1), batch.parameters

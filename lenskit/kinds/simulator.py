@@ -54,11 +54,11 @@ class Simulator(ABC):
     """Remedy for each headline parameter that correlates with such light, unlike in nature."""
 
     remarks: Sequence[str] = ()
-    """Lines about consequences of its options, such as the kind of all sources. They are logged once, when a run or a
-    store is created."""
+    """Remarks on the chosen options, such as the kind of all sources. They are logged once, when a run or a store is
+    created."""
 
     anomaly_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Options with which it also simulates the anomalies that a detector should find, such as all classes of lenses."""
+    """Options that add the anomalies that a detector should find, such as all classes of lenses."""
 
     @abstractmethod
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
@@ -115,12 +115,12 @@ class Simulator(ABC):
         return scene
 
     def macro_model(self, free: Sequence[str] | None = None) -> MacroModel | None:
-        """Return the model of its lenses without substructure and noise, for fits.
+        """Return a model of the lenses without substructure and noise, for fits.
 
         The default is None: no model.
 
         Args:
-            free: Parameters to fit although the simulator gives all lenses the same value. By default the parameters
+            free: Parameters to fit even if the simulator uses the same value for all lenses. By default, the parameters
                 that are unknown for a real lens.
 
         Raises:
@@ -142,7 +142,7 @@ class Simulator(ABC):
         return iter(())
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the tensors among the simulator's attributes to a device."""
+        """Move the tensors in the simulator's attributes to a device."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))

@@ -129,7 +129,7 @@ def test_a_resolved_configuration_holds_every_option() -> None:
     [
         ({"methods": {"name": "simsiam"}}, "unknown section 'methods'; did you mean method"),
         ({"epochs": 3}, "unknown section 'epochs'"),
-        ({"method": "simsiam"}, "section 'method' holds options, got 'simsiam'"),
+        ({"method": "simsiam"}, "section 'method' must be a table of options, got 'simsiam'"),
         ({"method": {"name": "simsaim"}}, "unknown method 'simsaim'; did you mean simsiam"),
         ({"method": {"name": 3}}, "section 'method' needs a name, the method to use, got 3"),
         ({"method": {"rate": 1}}, "method 'restless@lenskit-ssl-toys' has no option 'rate'"),

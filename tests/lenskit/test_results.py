@@ -196,7 +196,7 @@ def test_where_no_results_can_go(run: Path, lenskit: Callable[..., Any]) -> None
     Path("file").write_text("mine")
     Path("link").symlink_to("nowhere")
     for output, why in {
-        "": "--output takes a folder, got nothing",
+        "": "--output must be a folder, got an empty text",
         "file": "file is no folder",
         "file/x": "file is no folder",
         "link": "link is a broken link",
@@ -281,7 +281,7 @@ def test_what_a_third_party_writes_is_listed_for_it(
     mine = run / "evaluations" / "writer" / "deep" / "mine.txt"
     mine.write_text("mine")
     assert lenskit("writer", run).status == 0
-    with pytest.raises(UsageError, match=r"holds evaluations/writer/deep/mine.txt, which lenskit did not write there"):
+    with pytest.raises(UsageError, match=r"holds evaluations/writer/deep/mine.txt, which lenskit did not write"):
         Run.create(run, Run(run).config, overwrite=True)
     mine.unlink()
     Run.create(run, Run(run).config, overwrite=True)

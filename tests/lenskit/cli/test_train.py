@@ -182,9 +182,9 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(line: str, lenskit: Cal
 def test_a_folder_that_exists_is_left_alone(lenskit: Callable[..., Any]) -> None:
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("years of work")
-    complaint = "mine exists and is no run: choose another --out"
+    complaint = "mine exists and is not a run: choose a different --out"
     assert lenskit(*TOYS, "--out", "mine").complaint() == complaint
-    complaint = "mine is no run directory, so --overwrite leaves it alone"
+    complaint = "mine is not a run directory, so --overwrite does not replace it"
     assert lenskit(*TOYS, "--out", "mine", "--overwrite").complaint() == complaint
     assert [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
 

@@ -114,7 +114,7 @@ class _(Stars):
     groups = "lens"  # type: ignore[assignment]
 
 
-@broken("simulator", "states names in place of Parameters", "give a tuple of Parameters")
+@broken("simulator", "states names in place of Parameters", "it must be a tuple of Parameters")
 class _(Stars):
     parameters = ("x",)  # type: ignore[assignment]
 
@@ -129,20 +129,20 @@ class _(Stars):
     image_shape = (8, 8)  # type: ignore[assignment]
 
 
-@broken("simulator", "draws no value of a parameter", "states the parameter 'flux' but draws no value of it")
+@broken("simulator", "draws no value of a parameter", "states the parameter 'flux' but `draw` returns no value of it")
 class _(Stars):
     def scene(self, *args: Any, **options: Any) -> Scene:
         return {name: value for name, value in super().scene(*args, **options).items() if name != "flux"}
 
 
-@broken("simulator", "draws a parameter as a column", "draws 'x' as (4, 1)")
+@broken("simulator", "draws a parameter as a column", "returns 'x' as (4, 1)")
 class _(Stars):
     def scene(self, *args: Any, **options: Any) -> Scene:
         scene = super().scene(*args, **options)
         return scene | {"x": scene["x"][:, None]}
 
 
-@broken("simulator", "draws one number for all lenses", "draws 'flux' as float")
+@broken("simulator", "draws one number for all lenses", "returns 'flux' as float")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         return super().draw(group, rng, scene) | ({"flux": 1.0} if group == "lens" else {})  # type: ignore[dict-item]
@@ -469,7 +469,9 @@ class _(Sum):
     views = None  # type: ignore[assignment]
 
 
-@broken("method", "names several evaluations", "states judged_by = ('probe', 'umap'): give the name of an evaluation")
+@broken(
+    "method", "names several evaluations", "states judged_by = ('probe', 'umap'): it must be the name of an evaluation"
+)
 class _(Sum):
     judged_by = ("probe", "umap")  # type: ignore[assignment]
 
@@ -498,20 +500,20 @@ class _(Sum):
         return {"total": super().step(batch)["loss"]}
 
 
-@broken("method", "gives a loss for each lens", "gives a loss of shape (4,): give a tensor with one number")
+@broken("method", "gives a loss for each lens", "returns a loss of shape (4,): return a tensor with one number")
 class _(Sum):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         one, other = map(self.backbone, batch.views)
         return {"loss": (one - other).square().mean(1)}
 
 
-@broken("method", "gives its loss as a number", "gives a loss of float: give a tensor with one number")
+@broken("method", "gives its loss as a number", "returns a loss of float: return a tensor with one number")
 class _(Sum):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         return {"loss": super().step(batch)["loss"].item()}  # type: ignore[dict-item]
 
 
-@broken("method", "detaches its loss", "gives a loss without a gradient")
+@broken("method", "detaches its loss", "returns a loss without a gradient")
 class _(Sum):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         return {"loss": super().step(batch)["loss"].detach()}
@@ -524,7 +526,7 @@ class _(Sum):
         return outputs | {"embedding": outputs["embedding"].repeat(2, 1)}
 
 
-@broken("method", "learns with a head alone", "gives a loss whose gradient does not reach the backbone")
+@broken("method", "learns with a head alone", "returns a loss whose gradient does not reach the backbone")
 class _(Sum):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone)
@@ -590,7 +592,7 @@ class _(Pile):
     names = "abcdef"
 
 
-@broken("dataset", "states labels by name alone", "give a tuple of Parameters")
+@broken("dataset", "states labels by name alone", "it must be a tuple of Parameters")
 class _(Pile):
     parameters = ("x",)  # type: ignore[assignment]
 
@@ -620,20 +622,20 @@ class _(Pile):
         return images[:, 0], values
 
 
-@broken("dataset", "gives double precision", "gives images of float64: give float32")
+@broken("dataset", "gives double precision", "returns images of float64: return float32")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         images, values = super().read(index)
         return images.double(), values
 
 
-@broken("dataset", "gives no label", "gives no value of 'x' for 2 lenses")
+@broken("dataset", "gives no label", "returns no value of 'x' for 2 lenses")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(index)[0], {}
 
 
-@broken("dataset", "gives labels of all lenses", "gives values (6,) of 'x' for 2 lenses")
+@broken("dataset", "gives labels of all lenses", "returns values (6,) of 'x' for 2 lenses")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(index)[0], {"x": torch.arange(6.0)}

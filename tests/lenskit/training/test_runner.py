@@ -98,7 +98,7 @@ def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
 def test_replaces_a_run_only_when_told(toys, tmp_path: Path) -> None:
     run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
     (run.path / "evaluations" / "probe").mkdir(parents=True)
-    with pytest.raises(UsageError, match="exists: choose another --out, go on with --resume"):
+    with pytest.raises(UsageError, match="exists: choose a different --out, resume it with --resume"):
         train(toys(train={"epochs": 2}), run.path, progress=False)
     assert run.checkpoint.is_file()
     again = train(toys(train={"epochs": 2}), run.path, overwrite=True, progress=False)
