@@ -113,7 +113,7 @@ class ClassContract(Contract):
             raise Breach(f"{error}{place_of(self.member(at))}") from error
 
     def member(self, name: str) -> Any:
-        """Return a method of the class, or the class if it does not define this method itself."""
+        """Return a method of the class, or the class if lenskit defines the method."""
         found = getattr(self.loaded, name, None) if name else None
         is_own = getattr(found, "__module__", "lenskit").partition(".")[0] != "lenskit"
         return found if is_own else self.loaded

@@ -199,12 +199,12 @@ class MethodContract(ClassContract):
         return job
 
     def trained(self) -> dict[str, Tensor]:
-        """Train without an interruption, and return the numbers in the checkpoint by name."""
+        """Train without an interruption, and return the numbers by name."""
         with temporary_folder() as folder:
             return self._state(Job(self.config()).fit(Run.create(folder / "run", self.config()), None, False))
 
     def _state(self, run: Run) -> dict[str, Tensor]:
-        """Return the weights, the states of the optimizers and the encoder of a run, by name."""
+        """Return weights, optimizer states and encoder of a run, by name."""
         checkpoint = torch.load(run.checkpoint, weights_only=True)
         encoder = {f"encoder.{name}": value for name, value in run.encoder().state_dict().items()}
         return {**checkpoint["state_dict"], **_tensors("optimizer", checkpoint["optimizer_states"]), **encoder}

@@ -61,8 +61,8 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
         ("Rings", "pairs", "lower-case letters"),
         ("3d", "pairs", "begin with a letter"),
         ("../rings", "pairs", "lower-case letters"),
-        ("my.pairs", "pairs", "a name of pairs has no dot"),
-        ("train", "command", "lenskit has a verb of that name"),
+        ("my.pairs", "pairs", "a name of pairs must not contain a dot"),
+        ("train", "command", "lenskit has a verb of this name"),
     ],
 )
 def test_a_wrong_name_writes_nothing(name: str, kind: str, fault: str) -> None:

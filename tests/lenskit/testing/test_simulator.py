@@ -48,7 +48,7 @@ class Stars(Simulator):
 
 @sound(KIND, "gives all lenses the same values")
 class Constant(Stars):
-    """Sound simulator with constant priors, and without removable groups and a pixel scale."""
+    """Sound simulator with constant priors, no removable group and no pixel scale."""
 
     pixel_scale = None  # type: ignore[assignment]
     removable = frozenset()
