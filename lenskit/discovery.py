@@ -177,7 +177,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
 
 
 def _meant(records: list[Record]) -> list[Record]:
-    """Mark the components whose name alone is ambiguous."""
+    """Set `is_meant` of the components that their bare name selects."""
     owners: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         owners.setdefault((record.kind, record.name), []).append(record)

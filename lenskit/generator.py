@@ -105,10 +105,10 @@ class KeyedGenerator:
         return KeyedGenerator(self.seed, self.split, group, self.index, self.view, self.dtype, self.rendering)
 
     def of(self, rows: Tensor) -> KeyedGenerator:
-        """Return the generator of some of the addresses.
+        """Return the generator of the random numbers of some images.
 
         Args:
-            rows: Indices of addresses, (m,) int64, or a mask, (n,) bool.
+            rows: Indices of images in this generator, (m,) int64, or a mask, (n,) bool.
         """
         given = None if self.given is None else {name: values[rows] for name, values in self.given.items()}
         index, view, rendering = (numbers[rows] for numbers in (self.index, self.view, self.rendering))

@@ -152,5 +152,5 @@ def registry() -> Registry:
 
 
 def _is_of(plugin: Plugin, distribution: str) -> bool:
-    """Whether a plugin is of a distribution; an empty text means any distribution."""
+    """Whether a plugin belongs to a distribution; an empty string means any."""
     return not distribution or is_same_distribution(plugin.distribution, distribution)

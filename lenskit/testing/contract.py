@@ -84,7 +84,7 @@ class ClassContract(Contract):
 
     @property
     def loaded(self) -> type:
-        """Class of the component."""
+        """Class of the tested component, imported if necessary."""
         return self.record.load()
 
     @property
