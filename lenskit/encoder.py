@@ -162,7 +162,7 @@ class Encoder(nn.Module):
             UsageError: `measures` is set, and the pixel size is known to differ from the training images.
         """
         size = self.image_shape and self.image_shape[-1]
-        dataset = open_dataset(data, size=size, pixel_scale=self.pixel_scale)
+        dataset = open_dataset(data, size=size, encoder_scale=self.pixel_scale)
         self.check_pixel_scale(dataset, measures=measures)
         return dataset
 

@@ -22,7 +22,7 @@ SAMPLE = 256
 """Number of lenses from which the ranges of parameters are computed."""
 
 
-@click.group("data", short_help="Describe and check stored images")
+@click.group("data", short_help="Inspect and check stored images")
 def command() -> None:
     """Inspect and check stored images.
 

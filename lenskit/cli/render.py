@@ -12,7 +12,7 @@ from lenskit.cli.numbers import SEED
 from lenskit.errors import UsageError
 
 
-@click.command("render", short_help="Render the lenses of a table")
+@click.command("render", short_help="Render the lenses of a table as images")
 @click.argument("table", metavar="TABLE")
 @click.option("--simulator", metavar="NAME", help="Simulator to use; see `lenskit list simulators`.")
 @click.option("--recipe", metavar="NAME|FILE", help="Take the simulator from a recipe; see `lenskit list recipes`.")

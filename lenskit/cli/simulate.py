@@ -20,7 +20,7 @@ SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
 """Flags that select the images to simulate with a configuration."""
 
 
-@click.command("simulate", short_help="Simulate lenses to a store")
+@click.command("simulate", short_help="Simulate lenses to disk")
 @click.option(
     "--recipe", metavar="NAME|FILE", help="Take simulator and pairs from a recipe; see `lenskit list recipes`."
 )
