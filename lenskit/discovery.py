@@ -163,7 +163,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
     for record in records:
         why = ""
         if (record.kind, record.qualified) in known:
-            why = f"{record.plugin.distribution} has another one of that name"
+            why = f"{record.plugin.distribution} has an earlier {in_words(record.kind)} of that name"
         elif record.kind == "command" and not record.is_bundled and record.name in evaluations:
             why = "there is an evaluation of that name"
         elif record.kind == "evaluation" and record.name in commands:
