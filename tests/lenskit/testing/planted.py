@@ -307,6 +307,7 @@ def row(fault: Planted, count: bool = True) -> str:
     message = fault.message().removesuffix(fault.place())
     message = re.sub(rf"^([a-z ]*'{re.escape(fault.name)}' of lenskit-mine 1.0|plugin [a-z-]+) ", "", message)
     message = re.sub(r"/\S*/lenskit-(contract|planted)-\w+", "FOLDER", message)
+    message = re.sub(r"\d+\.\d+ s ", "N s ", message)
     told = f"| {fault.test} | {fault.does} | {shortened(message, LONGEST).replace('|', chr(92) + '|')} |"
     return f"{told} {len(fault.failed())} of {len(rules_of(fault.kind))} |" if count else told
 

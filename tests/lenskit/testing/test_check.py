@@ -99,7 +99,7 @@ class Pile(Dataset):
 
 @pytest.fixture
 def acme(install: Install, tmp_path: Path) -> Path:
-    """Install a plugin with components that cannot be tested, or fail, and return its dist-info folder."""
+    """Install a plugin, and return its dist-info folder."""
     install("acme", HOOKS, acme_parts=PARTS)
     return tmp_path / "site-packages" / "lenskit_ssl_acme-1.0.dist-info"
 

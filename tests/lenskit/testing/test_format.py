@@ -106,9 +106,9 @@ class Dotless(Pictures):
     endings = ("pics",)
 
 
-@planted("the reader exists", "states a reader that no plugin has", "states a missing reader: unknown reader 'nobody'")
+@planted("the reader exists", "states a reader that no plugin has", "states a missing reader: unknown reader 'lens")
 class Unread(Store):
-    reader = "nobody"
+    reader = "lensiam-fit"
 
 
 @planted("a store holds the simulated lenses", "stores other images", "holds other images than were sim", at="write")
