@@ -113,8 +113,10 @@ class ClassContract(Contract):
             raise Breach(f"{error}{place_of(self.member(at))}") from error
 
     def member(self, name: str) -> Any:
-        """Return a method of the class, or the class if it has no such method."""
-        return getattr(self.loaded, name, self.loaded) if name else self.loaded
+        """Return a method of the class, or the class if it does not define this method itself."""
+        found = getattr(self.loaded, name, None) if name else None
+        is_own = getattr(found, "__module__", "lenskit").partition(".")[0] != "lenskit"
+        return found if is_own else self.loaded
 
     @contextmanager
     def on_a_gpu(self, remedy: str, at: str) -> Iterator[torch.device]:

@@ -58,7 +58,7 @@ class Moments(Backbone):
 @planted(KIND, "the summary is one line", "has an empty summary", "has an empty summary", at=None, summary=" ")
 @planted(KIND, "the summary is one line", "has a long summary", "summary of 120 characters", at=None, summary="a" * 120)
 class Summarised(Plain):
-    """Backbone with a summary in its hook."""
+    pass
 
 
 @planted(KIND, "the docstring describes it", "has no docstring", "has no docstring: add one")
@@ -68,16 +68,12 @@ class Silent(Plain):
 
 @planted(KIND, "options have a meaning", "does not describe an option", "has the option 'depth' without a meaning")
 class Undescribed(Plain):
-    """Backbone with an option that its docstring omits."""
-
     def __init__(self, channels: int, size: int, *, depth: int = 1) -> None:
         super().__init__(channels, size)
 
 
 @planted(KIND, "options have a type", "does not annotate an option", "has the option 'width' without", at="__init__")
 class Untyped(Plain):
-    """Backbone with an option of any type."""
-
     def __init__(self, channels: int, size: int, *, width=4) -> None:
         super().__init__(channels, size, width=width)
 
@@ -96,8 +92,6 @@ class Objects(Plain):
 
 @planted(KIND, "it passes the checks at first use", "does not pass on channels", "has no channels = 1", at="forward")
 class Orphan(Plain):
-    """Backbone that does not call the constructor of `Backbone`."""
-
     def __init__(self, channels: int, size: int) -> None:
         nn.Module.__init__(self)
         self.features, self.layer = 4, nn.Linear(channels * size * size, 4)
@@ -105,24 +99,18 @@ class Orphan(Plain):
 
 @planted(KIND, "it passes the checks at first use", "returns a map", "gives features of shape 2 x 4 x 1", at="forward")
 class Map(Plain):
-    """Backbone that returns a map."""
-
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images)[:, :, None]
 
 
 @planted(KIND, "features differ between images", "ignores the images", "gives all images the same", at="forward")
 class Blind(Plain):
-    """Backbone that does not look at the images."""
-
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(torch.ones_like(images))
 
 
 @planted(KIND, "other channels are accepted", "reads the first channel only", "images of 3 channels", at="forward")
 class Grey(Plain):
-    """Backbone that takes images of three channels for a batch of grey images."""
-
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)
         self.layer = nn.Linear(size * size, 4)
@@ -133,8 +121,6 @@ class Grey(Plain):
 
 @planted(KIND, "other channels are accepted", "is built for one channel", "fails on images of 3 channels: ")
 class OneChannel(Plain):
-    """Backbone with a layer for one channel."""
-
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)
         self.layer = nn.Linear(size * size, 4)
@@ -142,8 +128,6 @@ class OneChannel(Plain):
 
 @planted(KIND, "weights can be reloaded", "keeps a random matrix as an attribute", "gives other features after its")
 class Forgetful(Plain):
-    """Backbone with a random projection that is neither a parameter nor a buffer."""
-
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)
         self.projection = torch.randn(4, 4)
@@ -154,8 +138,6 @@ class Forgetful(Plain):
 
 @planted(KIND, "the seed determines the initial weights", "seeds its weights itself", "has other initial weights")
 class Unseeded(Plain):
-    """Backbone with initial weights from a generator of its own."""
-
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)
         own = torch.Generator()
@@ -166,8 +148,6 @@ class Unseeded(Plain):
 
 @planted(KIND, "every weight has a gradient", "has a layer that it does not use", "do not depend on", at="forward")
 class Idle(Plain):
-    """Backbone with an unused layer."""
-
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)
         self.unused = nn.Linear(2, 2)
@@ -175,8 +155,6 @@ class Idle(Plain):
 
 @planted(KIND, "tensors are on the device of the images", "adds a tensor on the CPU", "cannot run on a", at="forward")
 class OnTheCpu(Plain):
-    """Backbone with a constant that does not move with it."""
-
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)
         self.mean = torch.full((channels, size, size), 0.5)
@@ -187,8 +165,6 @@ class OnTheCpu(Plain):
 
 @planted(KIND, "the nearest size is accepted", "names a size that it refuses", "refuses the size", at="nearest_size")
 class Contrary(Patches):
-    """Backbone that rounds to multiples of 16 but accepts multiples of 14."""
-
     @classmethod
     def nearest_size(cls, size: int, **options: Any) -> int:
         return 16 * round(size / 16)
