@@ -91,7 +91,7 @@ def planted(
     says: str,
     *,
     card: Any = CARD,
-    weights: bytes = weights_of(),  # noqa: B008
+    weights: bytes = weights_of(),
     head: bytes = b"",
     summary: str = "An encoder",
 ) -> None:
