@@ -11,8 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -312,12 +313,17 @@ def row(fault: Planted, count: bool = True) -> str:
     return f"{told} {len(fault.failed())} of {len(rules_of(fault.kind))} |" if count else told
 
 
+def heading(kind: str) -> str:
+    """Return the heading of a kind on the page."""
+    titles = {**KINDS, "pairs": "pair strategies", "plugin": "distributions"}
+    return f"## {titles[kind].capitalize()}"
+
+
 def section(kind: str, count: bool = True) -> list[str]:
     """Return the lines of a kind on the page; for `count` see `row`."""
-    titles = {**KINDS, "pairs": "pair strategies", "plugin": "distributions"}
     header = ["| test | a component that | message | tests it fails |", "|---|---|---|---|"]
     with site_packages(DISTRIBUTIONS) if kind == "plugin" else nullcontext():
-        return [f"## {titles[kind].capitalize()}", "", *header, *(row(fault, count) for fault in faults(kind)), ""]
+        return [heading(kind), "", *header, *(row(fault, count) for fault in faults(kind)), ""]
 
 
 def page() -> str:
@@ -329,8 +335,10 @@ def main() -> None:
     """Print the page."""
     from tests.lenskit.testing import planted  # this module runs as `__main__`
 
-    with planted.installed():
-        print(planted.page(), end="")
+    # Evaluations and commands print their results.
+    with planted.installed(), redirect_stdout(StringIO()):
+        page = planted.page()
+    print(page, end="")
 
 
 if __name__ == "__main__":
