@@ -102,7 +102,7 @@ class ClassContract(Contract):
 
     @contextmanager
     def rules_of_lenskit(self, at: str = "") -> Iterator[None]:
-        """Add the line to change to an error of lenskit's own checks.
+        """Add the component and the line to change to an error of lenskit's own checks.
 
         Args:
             at: Name of the method to change; by default the class.
@@ -110,7 +110,9 @@ class ClassContract(Contract):
         try:
             yield
         except LenskitError as error:
-            raise Breach(f"{error}{place_of(self.member(at))}") from error
+            record = self.record
+            told = str(error) if f"'{record.name}" in str(error) else f"{record.origin}: {error}"
+            raise Breach(f"{told}{place_of(self.member(at))}") from error
 
     def member(self, name: str) -> Any:
         """Return a method of the class, or the class if lenskit defines the method."""

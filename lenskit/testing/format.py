@@ -22,6 +22,7 @@ from lenskit.rendering.image_format import ImageFormat
 from lenskit.rendering.outputs import write
 from lenskit.rendering.render import Rendering, simulator_for
 from lenskit.rendering.table import read_table
+from lenskit.store.folder_format import FolderFormat
 from lenskit.store.format import Format
 from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan
@@ -82,7 +83,7 @@ class FormatContract(ClassContract):
             path, plan = self._path(folder), self._plan()
             store = open_format(self.component, path)
             store.create(plan)
-            self.require(store.exists, "does not find its store after `create`", self.member("card"))
+            self.require(store.exists, "does not find its store after `create`", self.member("create"))
             self._check_missing(store, plan, [*range(plan.chunks)], "a new store")
             store.write(plan, 0, *Renderer(plan)(0))
             resumed = open_format(self.component, path)
@@ -229,6 +230,7 @@ class FormatContract(ClassContract):
         if not self._format.reader:
             return
         dataset = build("dataset", self._format.reader, {}, path)
+        at = "content" if issubclass(self.loaded, FolderFormat) else "write"
         self.require(len(dataset) == LENSES, f"holds {len(dataset)} instead of {LENSES} lenses", self.loaded)
         settings = plan.configuration["simulate"]
         config = Config.resolve({"simulator": plan.configuration["simulator"]}, only=("simulator",))
@@ -237,13 +239,13 @@ class FormatContract(ClassContract):
             shared_groups=settings["shared"],
         )  # fmt: skip
         expected = lenses.read(range(LENSES), settings["views"]).images
-        with self._working("be read by its reader", "write"):
+        with self._working("be read by its reader", at):
             images = dataset.read(range(LENSES))[0].flatten(0, 1)
         reach = 1e-5 * float(expected.abs().max())
         self.require(
             images.shape == expected.shape and torch.allclose(images, expected, rtol=0, atol=reach),
             "holds other images than were simulated",
-            self.member("write"),
+            self.member(at),
         )
 
 

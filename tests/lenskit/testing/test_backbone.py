@@ -78,7 +78,9 @@ class Untyped(Plain):
         super().__init__(channels, size, width=width)
 
 
-@planted(KIND, "options are plain values", "has an option that may be any object", "that TOML cannot hold")
+@planted(
+    KIND, "options are plain values", "has an option without a plain value", "that TOML cannot hold ... use numbers"
+)
 class Objects(Plain):
     """Backbone with an option that TOML cannot hold.
 
@@ -119,7 +121,9 @@ class Grey(Plain):
         return self.layer(images.flatten(0, 1).flatten(1))
 
 
-@planted(KIND, "other channels are accepted", "is built for one channel", "fails on images of 3 channels: ")
+@planted(
+    KIND, "other channels are accepted", "is built for one channel", "fails on images of 3 channels: ... Use `channels`"
+)
 class OneChannel(Plain):
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)
@@ -153,7 +157,13 @@ class Idle(Plain):
         self.unused = nn.Linear(2, 2)
 
 
-@planted(KIND, "tensors are on the device of the images", "adds a tensor on the CPU", "cannot run on a", at="forward")
+@planted(
+    KIND,
+    "tensors are on the device of the images",
+    "adds a tensor on the CPU",
+    "cannot run on a GPU: ... Register constants with",
+    at="forward",
+)
 class OnTheCpu(Plain):
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels, size)

@@ -26,7 +26,8 @@ def planted(test: str, does: str, says: str, **more: Any) -> Callable[[click.Com
 
     def add(command: click.Command) -> click.Command:
         target = f"{__name__}:{command.callback.__name__}"
-        table.plant(KIND, test, does, says, target, **{"at": "callback", "arguments": arguments} | more)
+        given = {"arguments": arguments if "path" in {each.name for each in command.params} else lambda *_: []}
+        table.plant(KIND, test, does, says, target, **{"at": "callback"} | given | more)
         return command
 
     return add

@@ -60,28 +60,43 @@ CARD = {
 
 HEAD = {"head": {"parameters": [{"name": "theta_E", "unit": "arcsec"}]}}
 
-WEIGHTS = {
-    "layer.weight": torch.randn(4, 64, generator=torch.Generator().manual_seed(0)),
-    "layer.bias": torch.zeros(4),
-}
+MATRIX = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
 
 
-def folder_of(name: str, card: Mapping[str, Any] | bytes, weights: Mapping[str, Tensor] | None, head: bytes) -> str:
-    """Add a folder of an encoder to the distribution, and return its import string."""
+def weights_of(weight: Tensor = MATRIX, bias: float = 0.0) -> bytes:
+    """Return the file of the weights of a linear layer."""
+    return bytes(save_tensors({"layer.weight": weight, "layer.bias": torch.full((4,), bias)}))
+
+
+def folder_of(does: str, card: Mapping[str, Any] | bytes, weights: bytes, head: bytes) -> str:
+    """Add a folder of an encoder to the distribution, and return its import string.
+
+    Args:
+        does: Description of the encoder, which is also the name of its folder.
+        card: Card, or the content of its file.
+        weights: Content of the file of weights; empty for no file.
+        head: Content of the file of the head; empty for no file.
+    """
+    name = does.replace(" ", "-")
     table.FILES["mine_files/__init__.py"] = b""
-    files = {"encoder.json": card if isinstance(card, bytes) else json.dumps(card).encode(), "head.safetensors": head}
-    if weights is not None:
-        files["model.safetensors"] = bytes(save_tensors(dict(weights)))
+    text = card if isinstance(card, bytes) else json.dumps(card).encode()
+    files = {"encoder.json": text, "model.safetensors": weights, "head.safetensors": head}
     table.FILES.update({f"mine_files/{name}/{file}": content for file, content in files.items() if content})
     return f"mine_files:{name}"
 
 
 def planted(
-    test: str, does: str, says: str, *, card: Any = CARD, weights: Any = WEIGHTS, head: bytes = b"", **more: Any
+    test: str,
+    does: str,
+    says: str,
+    *,
+    card: Any = CARD,
+    weights: bytes = weights_of(),
+    head: bytes = b"",
+    summary: str = "An encoder",
 ) -> None:
     """Add an encoder with a fault."""
-    name = f"encoder_{len(table.FAULTS)}"
-    table.plant(KIND, test, does, says, folder_of(name, card, weights, head), **more)
+    table.plant(KIND, test, does, says, folder_of(does, card, weights, head), summary=summary)
 
 
 def without(key: str) -> dict[str, Any]:
@@ -92,21 +107,19 @@ def without(key: str) -> dict[str, Any]:
 FILE_OF_HEAD = bytes(save_tensors({"weight": torch.ones(2)}))
 
 for does, card, head in (("has no head", CARD, b""), ("has a head", CARD | HEAD, FILE_OF_HEAD)):
-    target = folder_of(does.replace(" ", "_"), card, WEIGHTS, head)
+    target = folder_of(does, card, weights_of(), head)
     table.SOUND.append(table.Planted(KIND, "", does, "", target, None, {}, "An encoder"))
 
 planted("the summary is one line", "has an empty summary", "has an empty summary", summary=" ")
-planted("it embeds images", "lacks its weights", "cannot be loaded: ", weights=None)
-planted(
-    "it embeds images", "has weights of another shape", "cannot be loaded: ", weights={"layer.weight": torch.ones(2)}
-)
+planted("it embeds images", "lacks its weights", "cannot be loaded: ", weights=b"")
+planted("it embeds images", "has half of its weights", "cannot be loaded: ", weights=weights_of()[:99])
 planted(
     "it embeds images", "has weights that are NaN", "gives NaN or infinite features",
-    weights=WEIGHTS | {"layer.bias": torch.full((4,), torch.nan)},
+    weights=weights_of(bias=torch.nan),
 )  # fmt: skip
 planted(
     "it embeds images", "has weights of zero", "gives all images the same features",
-    weights=WEIGHTS | {"layer.weight": torch.zeros(4, 64)},
+    weights=weights_of(torch.zeros(4, 64)),
 )  # fmt: skip
 planted(
     "it embeds images",

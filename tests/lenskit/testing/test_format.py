@@ -106,18 +106,18 @@ class Dotless(Pictures):
     endings = ("pics",)
 
 
-@planted("the reader exists", "states a reader that no plugin has", "states a missing reader: unknown reader 'nobody'")
+@planted("the reader exists", "states a reader that no plugin has", "states a missing reader: unknown reader 'lens")
 class Unread(Store):
-    reader = "nobody"
+    reader = "lensiam-fit"
 
 
-@planted("a store holds the simulated lenses", "stores other images", "holds other images than were sim", at="write")
+@planted("a store holds the simulated lenses", "stores other images", "holds other images than were", at="content")
 class Dark(Store):
     def content(self, plan: Plan, images: NDArray[Any], values: NDArray[np.float64]) -> memoryview:
         return super().content(plan, images + 1, values)
 
 
-@planted("a store holds the simulated lenses", "stores black images", "cannot be read by its reader", at="write")
+@planted("a store holds the simulated lenses", "stores black images", "cannot be read by its reader", at="content")
 class Black(Store):
     def content(self, plan: Plan, images: NDArray[Any], values: NDArray[np.float64]) -> memoryview:
         return super().content(plan, 0 * images, values)
@@ -144,7 +144,7 @@ class Unsatisfied(Store):
         return [*range(plan.chunks)]
 
 
-@planted("a store resumes after a kill", "writes its card last", "does not find its store after `create`", at="card")
+@planted("a store resumes after a kill", "writes its card last", "not find its store after `create`", at="create")
 class Cardless(Store):
     def create(self, plan: Plan) -> None:
         self.path.mkdir(exist_ok=True)

@@ -82,7 +82,9 @@ class Untyped(Darker):
         super().__init__(low=low)
 
 
-@planted(KIND, "options are plain values", "has an option that TOML cannot hold", "that TOML cannot hold")
+@planted(
+    KIND, "options are plain values", "has an option without a plain value", "that TOML cannot hold ... use numbers"
+)
 class Objects(Darker):
     """Transform with a list of options that may be None.
 
@@ -214,7 +216,13 @@ class ParametersInPlace(Renderings):
         return super().__call__(images.flip(-1), parameters, rng)
 
 
-@planted(KIND, "it follows another strategy", "makes noise for two views", "fails on 3 views", at="transform")
+@planted(
+    KIND,
+    "it follows another strategy",
+    "makes noise for two views",
+    "fails on 3 views: ... Make as many",
+    at="transform",
+)
 class TwoViews(Darker):
     def transform(self, images: Tensor, parameters: Values, rng: KeyedGenerator) -> tuple[Tensor, Values]:
         noise = torch.stack([rng.noise(f"noise/{view}", *images.shape[2:]) for view in (0, 1)], 1)
@@ -234,7 +242,13 @@ class Crops(Darker):
         return super().transform(images[..., 4:-4, 4:-4], parameters, rng)
 
 
-@planted(KIND, "tensors are on the device of the images", "makes a mask on the CPU", "cannot run on a", at="transform")
+@planted(
+    KIND,
+    "tensors are on the device of the images",
+    "makes a mask on the CPU",
+    "cannot run on a GPU: ... Make tensors on",
+    at="transform",
+)
 class OnTheCpu(Darker):
     def transform(self, images: Tensor, parameters: Values, rng: KeyedGenerator) -> tuple[Tensor, Values]:
         return super().transform(images * torch.ones(images.shape[-1]), parameters, rng)

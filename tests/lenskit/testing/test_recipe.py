@@ -61,11 +61,11 @@ def file_of(name: str, text: str) -> str:
 
 def planted(test: str, does: str, says: str, text: str, **more: Any) -> None:
     """Add a recipe with a fault."""
-    table.plant(KIND, test, does, says, file_of(f"recipe_{len(table.FAULTS)}", text), **more)
+    table.plant(KIND, test, does, says, file_of(does.replace(" ", "-"), text), **more)
 
 
 table.SOUND.append(
-    table.Planted(KIND, "", "trains a small network", "", file_of("sound_recipe", SOUND), None, {}, "A recipe")
+    table.Planted(KIND, "", "trains a small network", "", file_of("sound-recipe", SOUND), None, {}, "A recipe")
 )
 planted("the summary is one line", "has an empty summary", "has an empty summary", SOUND, summary=" ")
 planted("it resolves", "is no TOML", "cannot be read: ", "simulator: blobs\n")

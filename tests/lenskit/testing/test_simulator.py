@@ -100,7 +100,9 @@ class Untyped(Stars):
         super().__init__(flux=flux)
 
 
-@planted(KIND, "options are plain values", "has an option that TOML cannot hold", "that TOML cannot hold")
+@planted(
+    KIND, "options are plain values", "has an option without a plain value", "that TOML cannot hold ... use numbers"
+)
 class Objects(Stars):
     """Simulator with a list of options that may be None.
 
@@ -285,7 +287,13 @@ class Rounds(Stars):
         return super().render(scene, omit).float()
 
 
-@planted(KIND, "tensors are on the device of the scene", "keeps a tensor in a list", "cannot run on a GPU", at="render")
+@planted(
+    KIND,
+    "tensors are on the device of the scene",
+    "keeps a tensor in a list",
+    "cannot run on a GPU: ... Make tensors on",
+    at="render",
+)
 class OnTheCpu(Stars):
     def __init__(self) -> None:
         super().__init__()
