@@ -73,7 +73,7 @@ class SimulatorContract(ClassContract):
     def test_the_pixel_scale_is_positive(self) -> None:
         scale = self.build().pixel_scale
         self.require(
-            scale is None or (isinstance(scale, Real) and 0 < scale < inf),
+            scale is None or (isinstance(scale, Real) and 0 < float(scale) < inf),
             f"has pixel_scale = {scale!r}: give arcseconds a pixel, or None",
             self.loaded,
         )

@@ -11,8 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -21,7 +22,8 @@ from unittest import SkipTest
 from lenskit.component import KINDS, in_words
 from lenskit.registry import registry
 from lenskit.testing.check import CONTRACTS
-from lenskit.testing.contract import Breach, Contract
+from lenskit.testing.contract import Breach
+from lenskit.testing.plugin import PluginContract
 from lenskit.words import shortened
 
 ROOT = Path(__file__).parents[3]
@@ -36,11 +38,17 @@ test, a component that breaks it, and the message of the test. A message starts 
 are omitted here. The last column is the number of tests of the class that the component fails.
 """
 
+RULES: dict[str, Any] = {**CONTRACTS, "plugin": PluginContract}
+"""Test class of each kind, and that of distributions."""
+
 LONGEST = 200
 """Largest number of characters of a message on the page."""
 
-FILES: dict[str, str] = {}
+FILES: dict[str, bytes] = {}
 """Further files of the installed distribution, by path: for components that are no classes."""
+
+DISTRIBUTIONS: dict[str, bytes] = {}
+"""Files of whole distributions with a planted fault, by path."""
 
 _messages: dict[tuple[str, str], str] = {}
 
@@ -88,7 +96,7 @@ class Planted:
     def contract(self) -> Any:
         """Instance of the test class."""
         members = {"component": self.name, **self.attributes}
-        return type("Planted", (CONTRACTS[self.kind],), members)()
+        return type("Planted", (RULES[self.kind],), members)()
 
     def run(self, test: str) -> str:
         """Run a test.
@@ -152,6 +160,9 @@ FAULTS: list[Planted] = []
 SOUND: list[Planted] = []
 """Components without a fault."""
 
+SUPPORT: list[Planted] = []
+"""Components that others need, without tests."""
+
 
 def planted(
     kind: str, test: str, does: str, says: str, *, at: str | None = "", summary: str = "A component", **attributes: Any
@@ -178,6 +189,12 @@ def sound(kind: str, does: str, **attributes: Any) -> Callable[[Class], Class]:
         return component
 
     return add
+
+
+def support(kind: str, name: str, component: type) -> str:
+    """Add a class that other components need, and return its name."""
+    SUPPORT.append(Planted(kind, "", name, "", target_of(component), None, {}, "A component"))
+    return SUPPORT[-1].name
 
 
 def plant(
@@ -208,7 +225,7 @@ def method_of(test: str) -> str:
 
 def rules_of(kind: str) -> list[str]:
     """Return the tests of a kind in words, own tests first."""
-    tests = [name for base in CONTRACTS[kind].__mro__ if issubclass(base, Contract) for name in vars(base)]
+    tests = [name for base in RULES[kind].__mro__ for name in vars(base)]
     return [test.removeprefix("test_").replace("_", " ") for test in dict.fromkeys(tests) if test.startswith("test_")]
 
 
@@ -235,25 +252,37 @@ def check_complete(kind: str) -> None:
 def installed() -> Iterator[None]:
     """Install the components of all tables as the distribution `lenskit-mine`."""
     load()
+    hooks = ["from lenskit.plugin import Component, hookimpl"]
+    for kind, plural in KINDS.items():
+        parts = [
+            f"Component({one.name!r}, {one.target!r}, {one.summary!r})"
+            for one in (*SOUND, *FAULTS, *SUPPORT)
+            if one.kind == kind
+        ]
+        hooks.append(f"@hookimpl\ndef lenskit_{plural}():\n    return [{', '.join(parts)}]")
+    info = "lenskit_mine-1.0.dist-info"
+    files = {
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: lenskit-mine\nVersion: 1.0\n",
+        f"{info}/entry_points.txt": b"[lenskit.plugins]\nmine = mine_hooks\n",
+        "mine_hooks.py": "\n\n\n".join(hooks).encode(),
+    }
+    with site_packages(files | FILES):
+        yield
+
+
+@contextmanager
+def site_packages(files: Mapping[str, bytes]) -> Iterator[None]:
+    """Install files for this process and the processes that it starts.
+
+    Args:
+        files: Content of each file by path.
+    """
     with TemporaryDirectory(prefix="lenskit-planted-") as name:
-        site = Path(name)
-        info = site / "lenskit_mine-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lenskit-mine\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[lenskit.plugins]\nmine = mine_hooks\n")
-        hooks = ["from lenskit.plugin import Component, hookimpl"]
-        for kind, plural in KINDS.items():
-            parts = [
-                f"Component({one.name!r}, {one.target!r}, {one.summary!r})"
-                for one in (*SOUND, *FAULTS)
-                if one.kind == kind
-            ]
-            hooks.append(f"@hookimpl\ndef lenskit_{plural}():\n    return [{', '.join(parts)}]")
-        (site / "mine_hooks.py").write_text("\n\n\n".join(hooks))
-        for path, text in FILES.items():
-            (site / path).parent.mkdir(parents=True, exist_ok=True)
-            (site / path).write_text(text)
-        path, variable, modules = sys.path[:], os.environ.get("PYTHONPATH"), {*sys.modules}
+        for path, content in files.items():
+            file = Path(name, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        paths, variable, modules = sys.path[:], os.environ.get("PYTHONPATH"), {*sys.modules}
         sys.path[:0] = [name, str(ROOT)]
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2] + ([variable] if variable else []))
         importlib.invalidate_caches()
@@ -261,7 +290,7 @@ def installed() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.path[:] = path
+            sys.path[:] = paths
             os.environ.pop("PYTHONPATH")
             os.environ.update({} if variable is None else {"PYTHONPATH": variable})
             for module in [m for m in sys.modules if m not in modules]:
@@ -285,30 +314,41 @@ def row(fault: Planted, count: bool = True) -> str:
     """
     message = fault.message().removesuffix(fault.place())
     if " ... " in fault.says:
-        message = re.sub(fault.pattern, fault.says.replace("\\", r"\\"), message)
-    message = re.sub(rf"^[a-z ]*'{re.escape(fault.name)}' of lenskit-mine 1.0 ", "", message)
+        message = re.sub(fault.pattern, lambda _: fault.says, message)
+    title = rf"[a-z ]*'{re.escape(fault.name)}(@lenskit-mine'|' of lenskit-mine 1.0:?)|plugin [a-z-]+"
+    message = re.sub(rf"^({title}) ", "", message)
+    message = re.sub(r"/\S*/lenskit-(contract|planted)-\w+", "FOLDER", message)
+    message = re.sub(r"\d+\.\d+ s ", "N s ", message)
     told = f"| {fault.test} | {fault.does} | {shortened(message, LONGEST).replace('|', chr(92) + '|')} |"
     return f"{told} {len(fault.failed())} of {len(rules_of(fault.kind))} |" if count else told
 
 
+def heading(kind: str) -> str:
+    """Return the heading of a kind on the page."""
+    titles = {**KINDS, "pairs": "pair strategies", "plugin": "distributions"}
+    return f"## {titles[kind].capitalize()}"
+
+
 def section(kind: str, count: bool = True) -> list[str]:
     """Return the lines of a kind on the page; for `count` see `row`."""
-    title = {"pairs": "Pair strategies"}.get(kind, KINDS[kind].capitalize())
     header = ["| test | a component that | message | tests it fails |", "|---|---|---|---|"]
-    return [f"## {title}", "", *header, *(row(fault, count) for fault in faults(kind)), ""]
+    with site_packages(DISTRIBUTIONS) if kind == "plugin" else nullcontext():
+        return [heading(kind), "", *header, *(row(fault, count) for fault in faults(kind)), ""]
 
 
 def page() -> str:
     """Return the page of all kinds of the table."""
-    return "\n".join([HEAD, *(line for kind in CONTRACTS if faults(kind) for line in section(kind))])
+    return "\n".join([HEAD, *(line for kind in RULES if faults(kind) for line in section(kind))])
 
 
 def main() -> None:
     """Print the page."""
     from tests.lenskit.testing import planted  # this module runs as `__main__`
 
-    with planted.installed():
-        print(planted.page(), end="")
+    # Evaluations and commands print their results.
+    with planted.installed(), redirect_stdout(StringIO()):
+        page = planted.page()
+    print(page, end="")
 
 
 if __name__ == "__main__":
