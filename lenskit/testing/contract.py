@@ -176,7 +176,7 @@ class ClassContract(Contract):
             again = tomllib.loads(tomli_w.dumps(plain))
         except TypeError as error:
             raise Breach(
-                f"{self.record.origin} has an option that TOML cannot hold: use numbers, texts, lists or "
+                f"{self.record.origin} has an option that TOML cannot hold ({error}): use numbers, texts, lists or "
                 f"tables{place_of(self.loaded)}"
             ) from error
         _, recorded = validate(self.loaded, again, self.record.origin)

@@ -92,7 +92,11 @@ class Untyped(Pile):
         super().__init__(path, scale=scale)
 
 
-@planted("options are plain values", "has an option that holds None in a list", "has an option that TOML cannot hold")
+@planted(
+    "options are plain values",
+    "has an option that holds None in a list",
+    "option that TOML cannot hold ... use numbers",
+)
 class Gaps(Pile):
     """Pile with gaps.
 
