@@ -102,7 +102,7 @@ class ClassContract(Contract):
 
     @contextmanager
     def rules_of_lenskit(self, at: str = "") -> Iterator[None]:
-        """Add the component and the line to change to an error of lenskit's own checks.
+        """Add component and line to change to an error of lenskit's own checks.
 
         Args:
             at: Name of the method to change; by default the class.
@@ -115,7 +115,10 @@ class ClassContract(Contract):
             raise Breach(f"{told}{place_of(self.member(at))}") from error
 
     def member(self, name: str) -> Any:
-        """Return a method of the class, or the class if lenskit defines the method."""
+        """Return a method of the class, or the class if it does not define the method.
+
+        Methods that it inherits from lenskit do not count.
+        """
         found = getattr(self.loaded, name, None) if name else None
         is_own = getattr(found, "__module__", "lenskit").partition(".")[0] != "lenskit"
         return found if is_own else self.loaded

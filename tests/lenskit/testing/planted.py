@@ -314,8 +314,9 @@ def row(fault: Planted, count: bool = True) -> str:
     """
     message = fault.message().removesuffix(fault.place())
     if " ... " in fault.says:
-        message = re.sub(fault.pattern, fault.says.replace("\\", r"\\"), message)
-    message = re.sub(rf"^([a-z ]*'{re.escape(fault.name)}' of lenskit-mine 1.0|plugin [a-z-]+) ", "", message)
+        message = re.sub(fault.pattern, lambda _: fault.says, message)
+    title = rf"[a-z ]*'{re.escape(fault.name)}(@lenskit-mine'|' of lenskit-mine 1.0:?)|plugin [a-z-]+"
+    message = re.sub(rf"^({title}) ", "", message)
     message = re.sub(r"/\S*/lenskit-(contract|planted)-\w+", "FOLDER", message)
     message = re.sub(r"\d+\.\d+ s ", "N s ", message)
     told = f"| {fault.test} | {fault.does} | {shortened(message, LONGEST).replace('|', chr(92) + '|')} |"

@@ -45,7 +45,7 @@ broken = partial(planted, KIND, sections=SECTIONS)
 
 @sound(KIND, "pulls two views together", sections=SECTIONS, options={"projection_dim": 8})
 class Pull(Method):
-    """Sound method: the distance of the projections of two views, with noise for each lens.
+    """Sound method: pull the projections of two views together, despite noise.
 
     Args:
         projection_dim: Length of the projections.
@@ -161,7 +161,7 @@ class Untyped(Pull):
         super().__init__(backbone, projection_dim=projection_dim)
 
 
-@broken("options are plain values", "has a list with None", "that TOML cannot hold ... use numbers")
+@broken("options are plain values", "has a list with None", "that TOML cannot hold: use numbers")
 class Objects(Pull):
     """Method with a list of options that may be None.
 
@@ -327,7 +327,7 @@ class OmitsClass(Judging):
 @broken(
     "the suggested evaluation exists",
     "suggests an evaluation that is missing",
-    "missing: ... 'prob'",
+    "missing: unknown evaluation",
 )
 class Suggests(Pull):
     judged_by = "prob"

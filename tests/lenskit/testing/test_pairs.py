@@ -82,9 +82,7 @@ class Untyped(Darker):
         super().__init__(low=low)
 
 
-@planted(
-    KIND, "options are plain values", "has an option without a plain value", "that TOML cannot hold ... use numbers"
-)
+@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold: use numbers")
 class Objects(Darker):
     """Transform with a list of options that may be None.
 

@@ -48,7 +48,7 @@ class Stars(Simulator):
 
 @sound(KIND, "gives all lenses the same values")
 class Constant(Stars):
-    """Sound simulator with constant priors, no removable group and no pixel scale."""
+    """Sound simulator: constant priors, no removable group, no pixel scale."""
 
     pixel_scale = None  # type: ignore[assignment]
     removable = frozenset()
@@ -100,9 +100,7 @@ class Untyped(Stars):
         super().__init__(flux=flux)
 
 
-@planted(
-    KIND, "options are plain values", "has an option without a plain value", "that TOML cannot hold ... use numbers"
-)
+@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold: use numbers")
 class Objects(Stars):
     """Simulator with a list of options that may be None.
 
