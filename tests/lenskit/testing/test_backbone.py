@@ -78,7 +78,7 @@ class Untyped(Plain):
         super().__init__(channels, size, width=width)
 
 
-@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold: use numbers")
+@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold ... use numbers")
 class Objects(Plain):
     """Backbone with an option that TOML cannot hold.
 

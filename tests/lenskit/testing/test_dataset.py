@@ -124,7 +124,7 @@ class Flat(Pile):
 @planted(
     "it passes the checks at first use",
     "reads the first lenses in place of the requested ones",
-    "returns other lenses",
+    "returns different lenses",
     at="read",
 )
 class First(Pile):
@@ -133,7 +133,10 @@ class First(Pile):
 
 
 @planted(
-    "it passes the checks at first use", "gives double precision", "gives images of float64: give float32", at="read"
+    "it passes the checks at first use",
+    "gives double precision",
+    "returns images of float64: return float32",
+    at="read",
 )
 class Double(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -110,7 +110,7 @@ class Elsewhere(Mean):
         (runs[0].path.parent / "results.json").write_text("{}")  # the folder of the run, not that of the evaluation
 
 
-@planted("it writes results", "gives a table of numbers", "give a list of dicts by column", at="__call__")
+@planted("it writes results", "gives a table of numbers", "must be a list of dicts by column", at="__call__")
 class Numbers(Mean):
     place = "gives-a-table-of-numbers"
 

@@ -161,7 +161,7 @@ class Untyped(Pull):
         super().__init__(backbone, projection_dim=projection_dim)
 
 
-@broken("options are plain values", "has a list with None", "that TOML cannot hold: use numbers")
+@broken("options are plain values", "has a list with None", "that TOML cannot hold ... use numbers")
 class Objects(Pull):
     """Method with a list of options that may be None.
 

@@ -82,7 +82,7 @@ class Untyped(Darker):
         super().__init__(low=low)
 
 
-@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold: use numbers")
+@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold ... use numbers")
 class Objects(Darker):
     """Transform with a list of options that may be None.
 
@@ -94,7 +94,7 @@ class Objects(Darker):
         super().__init__()
 
 
-@planted(KIND, "it passes the checks at first use", "states no number of draws", "states draws = None: give")
+@planted(KIND, "it passes the checks at first use", "states no number of draws", "states draws = None: it must be")
 class NoDraws(Twins):
     draws = None  # type: ignore[assignment]
 
@@ -107,7 +107,7 @@ class Renumbers(Twins):
 
 
 @planted(
-    KIND, "it passes the checks at first use", "shuffles the parameters", "another 'theta_E' alone", at="transform"
+    KIND, "it passes the checks at first use", "shuffles the parameters", "different 'theta_E' alone", at="transform"
 )
 class ShufflesParameters(Darker):
     def transform(self, images: Tensor, parameters: Values, rng: KeyedGenerator) -> tuple[Tensor, Values]:

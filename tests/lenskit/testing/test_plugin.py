@@ -77,7 +77,7 @@ planted(ACCEPTED, "has an entry point to no module", "cannot be loaded: ModuleNo
 planted(ACCEPTED, "has a hook that fails", "hook lenskit_recipes is left out: KeyError", "failing",
         hooks=f"{IMPORT}@hookimpl\ndef lenskit_recipes():\n    return {{}}['recipe']\n")  # fmt: skip
 planted(ACCEPTED, "has a hook without a mark", "it lacks @hookimpl", "unmarked", hooks=HOOKS.replace("@hookimpl", ""))
-planted(ACCEPTED, "has a component with a wrong name", "a name has up to 64", "named",
+planted(ACCEPTED, "has a component with a wrong name", "a name must have up to 64", "named",
         hooks=HOOKS.replace("NAME-recipe", "My Recipe"))  # fmt: skip
 planted(ACCEPTED, "has no component", "has no component: return some in a hook", "bare", hooks=IMPORT)
 

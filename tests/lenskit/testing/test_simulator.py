@@ -100,7 +100,7 @@ class Untyped(Stars):
         super().__init__(flux=flux)
 
 
-@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold: use numbers")
+@planted(KIND, "options are plain values", "has a list with None", "that TOML cannot hold ... use numbers")
 class Objects(Stars):
     """Simulator with a list of options that may be None.
 
@@ -117,7 +117,7 @@ class GroupsAsText(Stars):
     groups = "lens"  # type: ignore[assignment]
 
 
-@planted(KIND, "it passes the checks at first use", "draws a column", "draws 'flux' as (6, 1): give one", at="draw")
+@planted(KIND, "it passes the checks at first use", "draws a column", "returns 'flux' as (6, 1): return one", at="draw")
 class Column(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         return {name: value[:, None] for name, value in super().draw(group, rng, scene).items()}
