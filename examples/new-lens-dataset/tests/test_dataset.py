@@ -13,7 +13,10 @@ TABLE = "OBJ_ID,RA,R_EIN,QFLAG\na,10.1,1.1,0\nb,10.2,,0\nc,10.3,0.9,0\nd,10.4,1.
 
 
 def write(folder):
-    """Write four lenses: `a` has an undefined and a masked pixel, `b` no radius, and `d` a flag."""
+    """Write four lenses.
+
+    `a` has an undefined and a masked pixel, `b` no radius, and `d` a flag.
+    """
     (folder / "cutouts").mkdir()
     (folder / "catalogue.csv").write_text(TABLE)
     rng = np.random.default_rng(0)

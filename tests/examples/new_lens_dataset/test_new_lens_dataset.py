@@ -1,4 +1,4 @@
-"""The plugin of the example, and its commands from the files of a release to a page."""
+"""The plugin of the example, and its commands from a release to a page."""
 
 from __future__ import annotations
 
