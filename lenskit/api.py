@@ -143,7 +143,8 @@ def evaluate(
         runs: A run, embeddings, the path of either, the name of an encoder (`lenskit list encoders`), or several of
             these. Some evaluations need none.
         inputs: Further paths, which the command line takes after the run; only for evaluations such as `predict`.
-        options: Options of the evaluation, with underscores; see `lenskit info EVALUATION`.
+        options: Options of the evaluation, with underscores; see `lenskit info EVALUATION`. Paths may be text or
+            `Path`.
 
     Returns:
         The return value of the evaluation. The results are also written into the runs.
@@ -154,6 +155,7 @@ def evaluate(
     subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
     own = {option.name for option in options_of(registry().find("evaluation", evaluation).load())}
     added = {name: options.pop(name) for name in ("output", "overwrite") if name in options and name not in own}
+    options = {name: fspath(value) if isinstance(value, PathLike) else value for name, value in options.items()}
     judge = build("evaluation", evaluation, options)
     if not subjects and not judge.without_runs:
         raise UsageError(f"{evaluation} needs a run")

@@ -29,11 +29,11 @@ def new(name: str, kinds: tuple[str, ...], folder: str | None) -> None:
     Example: `lenskit plugin new rings --kind simulator`. The folder has the component, its tests, a README, a licence
     and a workflow for GitHub. The component is called NAME, or NAME-KIND if there are several.
     """
-    from lenskit.scaffold.new import new_plugin
+    from lenskit.scaffold.new import distribution_of, new_plugin
 
     path = new_plugin(name, kinds, Path(folder) if folder else None)
     echo(f"{path} is a plugin with {', '.join(dict.fromkeys(kinds))}; next:")
-    for line in (f"cd {path}", "pip install -e '.[dev]'", f"lenskit plugin check {path.name}", "pytest"):
+    for line in (f"cd {path}", "pip install -e '.[dev]'", f"lenskit plugin check {distribution_of(name)}", "pytest"):
         click.echo(f"    {line}")
 
 

@@ -79,7 +79,7 @@ def new_plugin(name: str, kinds: Sequence[str], folder: Path | None = None) -> P
     for kind, component in names.items():
         if why := _fault(kind, component):
             raise UsageError(f"a plugin cannot be called {quoted(name)}: {why}")
-    distribution = PREFIX + name.removeprefix(PREFIX)
+    distribution = distribution_of(name)
     folder = Path(distribution) if folder is None else folder
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(f"{folder} exists: choose a different --folder")
@@ -95,6 +95,11 @@ def new_plugin(name: str, kinds: Sequence[str], folder: Path | None = None) -> P
     folder.parent.mkdir(parents=True, exist_ok=True)
     part.rename(folder)
     return folder
+
+
+def distribution_of(name: str) -> str:
+    """Return the name of the distribution of a plugin."""
+    return PREFIX + name.removeprefix(PREFIX)
 
 
 def _fault(kind: str, name: str) -> str:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
+import yaml
+from click.testing import CliRunner
 
+from lenskit.cli.main import cli
+from lenskit.cli.plugin import command
 from lenskit.component import KINDS
 from lenskit.errors import UsageError
 from lenskit.scaffold.new import TEMPLATE, new_plugin
@@ -35,6 +41,30 @@ def test_a_plugin_has_a_component_tests_and_all_that_a_project_needs(kind: str, 
     assert project["tool"]["lenskit"] == {"template": TEMPLATE, "kinds": [kind]}
     assert f"lenskit_{KINDS[kind]}" in (folder / "lenskit_ssl_rings" / "hooks.py").read_text()
     assert "`rings`" in (folder / "README.md").read_text()
+
+
+def test_the_workflow_tests_the_plugin_with_each_version_of_python(tmp_path: Path) -> None:
+    folder = new_plugin("rings", ["pairs"], tmp_path / "rings")
+    (job,) = yaml.safe_load((folder / ".github" / "workflows" / "test.yml").read_text())["jobs"].values()
+    assert {"python-version": "${{ matrix.python }}"} in [step.get("with") for step in job["steps"]]
+    assert {"run": "lenskit plugin check lenskit-ssl-rings"} in job["steps"]
+
+
+def test_the_printed_commands_name_the_folder_and_the_distribution(tmp_path: Path) -> None:
+    done = CliRunner().invoke(command, ["new", "rings", "--kind", "pairs", "--folder", "my-folder"])
+    assert "    cd my-folder\n" in done.stdout
+    assert "    lenskit plugin check lenskit-ssl-rings\n" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_commands_in_the_readme_exist(kind: str, tmp_path: Path) -> None:
+    readme = (new_plugin("rings", [kind], tmp_path / "rings") / "README.md").read_text()
+    for line in re.findall(r"^lenskit (.*)$", readme, re.MULTILINE):
+        words, group = line.split(), cli
+        while isinstance(group, click.Group) and words[0] != "rings":
+            found = group.get_command(click.Context(group), words.pop(0))
+            assert found is not None, line
+            group = found
 
 
 def test_the_bound_of_the_version_is_the_second_minor_release_after_this_one(tmp_path: Path) -> None:
