@@ -98,7 +98,7 @@ def new_plugin(name: str, kinds: Sequence[str], folder: Path | None = None) -> P
 
 
 def distribution_of(name: str) -> str:
-    """Return the name of the distribution of a plugin."""
+    """Return the name of the distribution of a new plugin."""
     return PREFIX + name.removeprefix(PREFIX)
 
 
