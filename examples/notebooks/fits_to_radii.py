@@ -74,9 +74,9 @@ for axis, file in zip(axes, sorted(folder.glob("*.fits")), strict=False):
 # %% [markdown]
 # ## Predict Einstein radii
 #
-# This is `lenskit predict hst-lens my_lenses -o radii.csv`. lenskit reads the folder, compares the pixel scale with that
-# of the encoder, fills undefined pixels, and crops the images to 101 pixels. Each row has the radius in arcsec and an
-# interval. For 68 % of the lenses that are like the lenses of the training, the interval contains the true radius.
+# This is `lenskit predict hst-lens my_lenses -o radii.csv`. lenskit reads the folder, compares the pixel scale with
+# that of the encoder, fills undefined pixels, and crops the images to 101 pixels. Each row has the radius in arcsec and
+# an interval. For 68 % of the lenses that are like the lenses of the training, the interval contains the true radius.
 
 # %%
 table = lenskit.evaluate("predict", "hst-lens", [folder], output=folder.parent / "radii.csv")
