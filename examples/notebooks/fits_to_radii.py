@@ -46,7 +46,8 @@ for result in encoder.card["results"]:
 # The lens is in the centre.
 
 # %%
-folder = Path(tempfile.mkdtemp()) / "my_lenses"
+working = tempfile.TemporaryDirectory()  # removed at the end; use a folder of your own to keep the results
+folder = Path(working.name) / "my_lenses"
 folder.mkdir()
 
 scenes = encoder.card["simulator"] | {"pixels": 121}
