@@ -8,7 +8,7 @@ PYTHON ?= python3
 PYTHON_LOWEST ?= python3.11
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-fast test-lowest coverage lint reliability combinations bench clean
+.PHONY: install demo test test-fast test-lowest coverage notebook lint reliability combinations bench clean
 
 install: $(VENV)/installed
 
@@ -61,6 +61,11 @@ $(LOWEST)/installed: pyproject.toml
 	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct \
 		$${index:+--default-index "$$index"} -e '.[dev]'
 	@touch $@
+
+# Executes the notebooks of the examples; `make test` runs the same code without Jupyter, at a small size.
+notebook: $(VENV)/installed-dev
+	$(BIN)/pip install -q -e '.[notebook]'
+	$(BIN)/pytest --nbmake examples/notebooks
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -1,6 +1,6 @@
 """Python interface of lenskit: the functions behind `import lenskit`.
 
-Each function does the same as the command of its name.
+Each function does the same as the command of the same name.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def train(
         set: Any options, by `section.option`: `{"simulator.theta_E": "uniform(0.5, 2)", "pairs.noise.level": 1.0}`.
         out: The run directory to create; by default `runs/METHOD-PAIRS`.
         overwrite: Whether to replace an existing run directory.
-        progress: Whether to draw a progress bar.
+        progress: Whether to show a progress bar.
         choices: Options that have a flag of `lenskit train`, with underscores: `simulator`, `pairs`, `method`,
             `backbone`, `lenses`, `epochs`, `batch_size`, `lr`, `optimizer`, `seed`, `precision`, `accelerator`,
-            `devices` and the other flags of `lenskit train --help`. None means that the option is not given.
+            `devices` and the other flags of `lenskit train --help`. None means that the option is omitted.
 
     Returns:
         The run. `Run.finished` is false if an interrupt stopped it.
@@ -94,7 +94,7 @@ def configuration(
 ) -> Config:
     """Return the configuration that `train` would use.
 
-    It is the one that `lenskit train --print-config` prints. The arguments are those of `train`.
+    `lenskit train --print-config` prints the same. The arguments are those of `train`.
     """
     from lenskit.data.readers import read_section
 
@@ -117,11 +117,11 @@ def resume(path: Text, *, progress: bool = True, **devices: Any) -> Run:
 
     Args:
         path: The run directory.
-        progress: Whether to draw a progress bar.
-        devices: `accelerator`, `devices`, `num_nodes`, ... if they differ from those of the first start.
+        progress: Whether to show a progress bar.
+        devices: Hardware options (`accelerator`, `devices`, `num_nodes`, ...) that differ from the first start.
 
     Raises:
-        LenskitError: if there is nothing to resume, or the checkpoint belongs to another run.
+        LenskitError: if there is nothing to resume, or the checkpoint belongs to a different run.
     """
     return resume_run(Path(path), progress=progress, **devices)
 
@@ -136,14 +136,15 @@ def evaluate(
 
     Every evaluation has two more options. `output` is the folder to write to, instead of a folder in each run; `embed`,
     `explore`, `predict` and `report` also accept a file. `overwrite` allows two replacements: files that the evaluation
-    did not write, and its own results from other settings, data or runs.
+    did not write, and its own results from different settings, data or runs.
 
     Args:
         evaluation: Name of the evaluation; see `lenskit list evaluations`.
         runs: A run, embeddings, the path of either, the name of an encoder (`lenskit list encoders`), or several of
             these. Some evaluations need none.
-        inputs: The paths after the run on the command line, for an evaluation that takes any (`predict`).
-        options: Options of the evaluation, with underscores; see `lenskit info EVALUATION`.
+        inputs: Further paths, which the command line takes after the run; only for evaluations such as `predict`.
+        options: Options of the evaluation, with underscores; see `lenskit info EVALUATION`. Paths may be text or
+            `Path`.
 
     Returns:
         The return value of the evaluation. The results are also written into the runs.
@@ -154,6 +155,7 @@ def evaluate(
     subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
     own = {option.name for option in options_of(registry().find("evaluation", evaluation).load())}
     added = {name: options.pop(name) for name in ("output", "overwrite") if name in options and name not in own}
+    options = {name: fspath(value) if isinstance(value, PathLike) else value for name, value in options.items()}
     judge = build("evaluation", evaluation, options)
     if not subjects and not judge.without_runs:
         raise UsageError(f"{evaluation} needs a run")
@@ -170,12 +172,12 @@ def evaluate(
 
 
 def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embeddings | Text], dict[str, str]]:
-    """Return the runs that can be opened, and for each damaged run the reason.
+    """Return the runs that can be opened, and the fault of each damaged run.
 
-    Paths that are no runs are left out with one warning.
+    Paths that are no runs are left out, with one warning.
 
     Raises:
-        LenskitError: if no run can be opened; it is the error of the first one.
+        LenskitError: if no run can be opened; the error of the first path is raised.
     """
     sound: list[Run | Embeddings | Text] = []
     damaged: dict[str, str] = {}
@@ -202,7 +204,7 @@ def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embe
 
 
 def _open(subject: Text) -> Run | Embeddings:
-    """-"""
+    """Open a run, embeddings or an encoder by path or name."""
     path = Path(subject)
     return Embeddings.load(path) if may_be_embeddings(path) else open_run(fspath(subject))
 
@@ -219,10 +221,10 @@ def render(
 
     Args:
         table: Path of a CSV or JSON file; or a mapping of columns, a list of mappings (one a row), or a DataFrame.
-            Columns have the names of the simulator's parameters. A parameter that has no column, or is None, is drawn.
+            Columns have the names of the simulator's parameters. A parameter without a column or value is sampled.
         simulator: Name of the simulator; see `lenskit list simulators`. None is the default simulator.
         set: Options of the simulator: `{"simulator.theta_E": "uniform(0.5, 2)"}`, or without the section.
-        seed: Random seed of the drawn parameters.
+        seed: Random seed of the sampled parameters.
         ignore: Columns to leave out.
 
     Returns:
@@ -252,8 +254,8 @@ def load(path: Text) -> Run | Encoder:
             there is no such path, the name of an encoder (`lenskit list encoders`) also gives an `Encoder`.
 
     Raises:
-        UsageError: if it is none of these.
-        LenskitError: if it is damaged.
+        UsageError: if the path is none of these.
+        LenskitError: if the run, encoder or export is damaged.
     """
     if named := find_named(fspath(path)):
         return named.load()
@@ -292,7 +294,7 @@ def export(
     Raises:
         UsageError: if the format is unknown, files would be overwritten, or the backbone is no model of timm.
         LenskitError: if there is no encoder yet, the extra of the format is not installed, or the exported files give
-            other features than the encoder.
+            features that differ from those of the encoder.
     """
     opened = load(source) if isinstance(source, str | PathLike) else source
     return export_encoder(opened, format, None if folder is None else Path(folder), overwrite=overwrite)
@@ -305,7 +307,7 @@ def load_encoder(path: Text) -> Encoder:
 
 
 def _flag(name: str, value: Any) -> Layer:
-    """Return the layer of an option that has a flag, as the command line builds it.
+    """Return the configuration layer of an option that has a flag.
 
     A number of devices becomes a text, as on the command line.
     """
@@ -314,7 +316,7 @@ def _flag(name: str, value: Any) -> Layer:
 
 
 def _free_folder(config: Config) -> Path:
-    """Return runs/METHOD-PAIRS, or the first of -2, -3, ... that is not taken."""
+    """Return `runs/METHOD-PAIRS`, followed by -2, -3, ... if that path exists."""
     method, *pairs = (parse(name).head for name in (config.name("method"), *config.name("pairs").split("+")))
     path = candidate = Path("runs") / f"{method}-{'+'.join(pairs)}"
     number = 1

@@ -16,12 +16,12 @@ class Asked:
 
     Attributes:
         evaluation: Name of the evaluation; empty if it was called without the core.
-        output: The folder in place of those in the runs.
+        output: Folder for the results, in place of a folder in each run.
         overwrite: Whether to replace files that the evaluation did not write.
         labels: Names of the subfolders of `output` by the keys of the subjects, if there are several.
         inputs: Inputs of the command, which are never overwritten.
         subjects: Paths of the subjects, if they are not runs.
-        judged: The runs and embeddings that are judged.
+        judged: The runs and embeddings to evaluate.
         settings: The value of each option of the evaluation, and its inputs, as plain values.
         identity: Identity of the result: a digest of the evaluation, its settings and the subjects.
         places: Folders of the results by the keys of the subjects, if there is no `output`.
@@ -39,7 +39,7 @@ class Asked:
     places: Mapping[Path, Path] = field(default_factory=dict)
 
     def place(self, subject: Path, evaluation: str) -> Path | None:
-        """Return the folder that the command chose for the results of a subject, if any."""
+        """Return the folder that the command chose for the results of a subject, or None."""
         if self.output:
             return self.output / self.labels.get(subject, "")
         return self.places.get(subject) if evaluation == self.evaluation else None

@@ -12,8 +12,9 @@ from lenskit.registry import registry
 def fault_of_plugin(error: BaseException) -> str | None:
     """Return a line that blames a third party's plugin for an error, or None.
 
-    None means that the error arose in lenskit itself. The line names the component, its distribution, the module and
-    the line number: `method 'mine' of lenskit-mine 1.0 failed: KeyError: 'x' (lenskit_mine.method, line 12)`.
+    None means that the error arose in lenskit itself. The line names the component, its distribution, the error, the
+    module and the line number, such as `method 'mine' of lenskit-mine 1.0 failed: KeyError: 'x' (lenskit_mine.method,
+    line 12)`, and advises to set LENSKIT_STRICT=1 for the traceback.
 
     Args:
         error: The error, with its traceback.
@@ -27,7 +28,7 @@ def fault_of_plugin(error: BaseException) -> str | None:
             package, origin = of, _component(frame.f_locals.get("self")) or _plugin(plugins[of])
     if not package:
         return None
-    return f"{origin} failed: {told(error, package)}; LENSKIT_STRICT=1 shows where"
+    return f"{origin} failed: {told(error, package)}; set LENSKIT_STRICT=1 to see the traceback"
 
 
 def _packages() -> dict[str, Plugin]:

@@ -64,7 +64,7 @@ def check_tensor(
         floats: Whether the tensor must hold floats.
 
     Raises:
-        LenskitError: if it does not; the message names the value and the required one.
+        LenskitError: if the value differs; the message names the fault and the required shape, type or device.
     """
     wanted = " x ".join("n" if length is None else str(length) for length in shape)
     if not isinstance(value, Tensor):
@@ -76,14 +76,16 @@ def check_tensor(
     if floats and not value.is_floating_point():
         raise breach(component, f"gives {name} of {_dtype(value)}: give floats")
     if device is not None and value.device.type != device.type:
-        raise breach(component, f"gives {name} on {value.device.type}: give them on {device.type}, as it got its input")
+        raise breach(
+            component, f"gives {name} on {value.device.type}: give them on {device.type}, the device of the input"
+        )
 
 
 def check_finite(component: object, name: str, value: Tensor) -> None:
     """Check that a component returned finite values.
 
     Raises:
-        LenskitError: if some are not finite; the message gives their number.
+        LenskitError: Some values are not finite. The message has their number.
     """
     finite = value.isfinite()
     if not finite.all():
@@ -100,14 +102,14 @@ def differ(one: Tensor, other: Tensor) -> bool:
 
 @contextmanager
 def no_global_generator(component: object) -> Iterator[None]:
-    """Check that a component draws no numbers from a global generator.
+    """Check that a component takes no random numbers from a global generator.
 
     The generators of torch and numpy are checked, and restored afterwards. Python's own generator is not, because other
-    threads use it. A component that draws from it fails another check: its image of a lens alone differs from that in
-    a batch.
+    threads use it. A component that uses it fails a different check: the image of a single lens differs from the
+    image of the same lens in a batch.
 
     Raises:
-        LenskitError: if it draws from one; the message names the generator.
+        LenskitError: if the component uses a global generator; the message names the generator.
     """
     before, array = _generators(), np.random.get_state()
     fault: LenskitError | None = None

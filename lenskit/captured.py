@@ -1,4 +1,4 @@
-"""Text that code prints or logs, kept instead of shown."""
+"""Capture of the text that code prints or logs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Stream:
 def captured() -> Iterator[list[str]]:
     """Capture output, errors, warnings and logs of Python code.
 
-    Handlers of the root logger are put back, so that a `logging.basicConfig` of the code has no effect.
+    The handlers of the root logger are restored afterwards, so that a `logging.basicConfig` of the code has no effect.
 
     Yields:
         The texts, in their order.
@@ -56,7 +56,7 @@ def captured() -> Iterator[list[str]]:
 def _set_root(handlers: Iterable[Any] = (), level: int | None = None) -> tuple[list[Any], int | None]:
     """Change the root logger, and return its old handlers and level.
 
-    Nothing is done if `logging` is not imported, because the import costs time.
+    If `logging` is not imported yet, nothing is changed, because the import takes time.
     """
     if "logging" not in sys.modules:
         return [], None

@@ -1,4 +1,4 @@
-"""Reader of checkpoints: metadata, method and agreement with the configuration."""
+"""Reading of checkpoints, and their comparison with the configuration of the run."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ FREE: Mapping[str, frozenset[str]] = {
     "input": frozenset({"keep", "workers"}),
     "data": frozenset({"path"}),
 }
-"""Options that may change while a run is stopped: hardware, paths of data, checkpoint intervals, all monitoring, and
-the initial weights of a backbone. Epochs may not change, because they determine the learning rate from the first batch.
+"""Options that may change while a run is stopped: hardware, paths of data and checkpoint intervals. `changed_fields`
+also allows changes of the section `monitor` and of the initial weights of a backbone. Epochs may not change, because
+the learning rate depends on them from the first batch.
 """
 
 
@@ -67,8 +68,9 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
         config: Its configuration.
 
     Raises:
-        LenskitError: It cannot be read without running code in it, or has another method or backbone.
-        UsageError: It has another configuration.
+        LenskitError: The checkpoint is damaged, cannot be read without running code from the file, or has a different
+            method or backbone.
+        UsageError: The configuration was changed after the checkpoint was saved.
     """
     file, path = run / "run.toml", run / LAST
     remedy = f"restore it from a copy, or train again: lenskit train --config {file} --out ANOTHER"
@@ -84,7 +86,7 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
     for section in ("method", "backbone"):
         saved, wanted = registry().recorded(section, state["config"][section]["name"]), config.name(section)
         if saved != wanted:
-            raise LenskitError(f"{path} is of the {section} {saved!r}, but {file} says {wanted!r}")
+            raise LenskitError(f"{path} holds the {section} {saved!r}, but {file} names {wanted!r}")
     # The configuration is resolved again, because the checkpoint may be older than some options.
     if changes := changed_fields(Config.resolve(state["config"]), config):
         more = f" and {len(changes) - 6} more" if len(changes) > 6 else ""
@@ -105,11 +107,11 @@ def load_method(run: Path, config: Config) -> Method:
         config: Its configuration.
 
     Raises:
-        LenskitError: There is no checkpoint, or it does not fit.
+        LenskitError: There is no checkpoint, or it does not fit the method.
     """
     path = run / LAST
     if not path.is_file():
-        raise LenskitError(f"{run} has no checkpoint: without {path} there is only its encoder")
+        raise LenskitError(f"{run} has no checkpoint {path}, only an encoder")
     read_checkpoint(run, config)
     config = without_start(config)
     encoder = Encoder.untrained(read_card(run / "encoder"))
@@ -140,9 +142,9 @@ def load_method(run: Path, config: Config) -> Method:
 
 
 def without_start(config: Config) -> Config:
-    """Drop the options of the backbone's initial weights.
+    """Drop the options for the initial weights of the backbone.
 
-    The checkpoint has its weights, and the file of the initial weights may be gone.
+    The checkpoint holds all weights, and the file of the initial weights may no longer exist.
     """
     start = registry().find("backbone", config.name("backbone")).load().start_options
     backbone = {key: value for key, value in config.sections["backbone"].items() if key not in start}
@@ -150,9 +152,9 @@ def without_start(config: Config) -> Config:
 
 
 def changed_fields(before: Config, after: Config) -> list[str]:
-    """List the differences between two configurations that may not change.
+    """List the changes of a configuration that prevent resuming.
 
-    An entry is `train.epochs (was 3, is 5)`. For a replaced component it has the names.
+    An entry is `train.epochs (was 3, is 5)`. For a replaced component, only the names are compared.
     """
     changes: list[str] = []
     for section in dict.fromkeys([*before.sections, *after.sections]):

@@ -1,8 +1,9 @@
-"""Checksums of files of weights, which detect any change before a file is used.
+"""Checksums of weight files, which detect damage before a file is used.
 
-A checkpoint is a zip archive, whose comment is the checksum of all preceding bytes. For archives without such a comment
-(of earlier versions, or of others) the checksums of the zip members are verified, which exclude headers and padding. A
-safetensors file has the checksum of all other bytes in its metadata; a file without a checksum is opened.
+A checkpoint is a zip archive. Its comment holds the checksum of all preceding bytes. An archive without such a comment
+is from an earlier version or a different program. Then the checksums of the zip members are verified, but they do not
+cover headers and padding. The metadata of a safetensors file hold the checksum of all other bytes. A safetensors file
+without a checksum is loaded without verification.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PIECE = 2**18
-"""Bytes that are read and summed together; they fit into the processor's cache."""
+"""Bytes to read at a time; they fit into the processor's cache."""
 END = struct.Struct("<4s16sH")
 """End of a zip archive: its magic number, the position of its directory, and the length of the comment."""
 COMMENT = b"lenskit crc32c "
@@ -46,12 +47,15 @@ class Damaged(LenskitError):
 
     def __init__(self, path: Path, fault: str, remedy: str) -> None:
         self.told = f"{fault}; {remedy}"
-        """The same without the file."""
+        """The message without the path."""
         super().__init__(f"{path} is damaged: {self.told}")
 
 
 def seal_archive(archive: BytesIO) -> memoryview:
-    """Return a zip archive without a comment with its checksum as comment."""
+    """Add the checksum to a zip archive as its comment, and return the archive.
+
+    The archive must not have a comment yet.
+    """
     archive.seek(-2, os.SEEK_END)
     archive.write((len(COMMENT) + DIGITS).to_bytes(2, "little") + COMMENT)
     archive.write(_digits(_extended(0, archive.getbuffer())))
@@ -59,15 +63,15 @@ def seal_archive(archive: BytesIO) -> memoryview:
 
 
 def check_archive(path: Path, remedy: str) -> None:
-    """Verify the checksums of a zip archive of `torch.save` or `seal_archive`.
+    """Verify a zip archive that `torch.save` or `seal_archive` wrote.
 
     Args:
         path: The file.
         remedy: Advice if it is damaged.
 
     Raises:
-        Damaged: It is damaged, or not an archive.
-        OSError: It cannot be read.
+        Damaged: The file is damaged, or is not a zip archive.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -82,7 +86,7 @@ def check_archive(path: Path, remedy: str) -> None:
             return
         mark, _, length = END.unpack(end[-END.size :]) if len(end) >= END.size else (b"", b"", 0)
         if mark != b"PK\5\6" or length:
-            raise Damaged(path, "it does not end as it was written", remedy)
+            raise Damaged(path, "its end is missing or changed", remedy)
         file.seek(0)
         try:
             with zipfile.ZipFile(file) as archive:
@@ -111,15 +115,15 @@ def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
 
 
 def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Load the tensors and the metadata of a verified safetensors file.
+    """Verify a safetensors file, and return its tensors and metadata.
 
     Args:
-        path: The file. A file without a checksum is opened as well.
+        path: The file. A file without a checksum is loaded without verification.
         remedy: Advice if it is damaged.
 
     Raises:
-        Damaged: It is damaged.
-        OSError: It cannot be read.
+        Damaged: The file is damaged.
+        OSError: The file cannot be read.
     """
     import safetensors.torch
     from safetensors import SafetensorError
@@ -139,9 +143,9 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def card_checksum(card: Mapping[str, Any]) -> str:
-    """Return the checksum of plain values, without their own field `checksum`.
+    """Return the checksum of a card, which excludes the field `checksum`.
 
-    It does not depend on the formatting of JSON.
+    The checksum does not depend on the formatting of the JSON file.
     """
     content = json.loads(json.dumps({name: value for name, value in card.items() if name != "checksum"}))
     return _digits(_extended(0, json.dumps(content, sort_keys=True).encode())).decode()
@@ -153,7 +157,7 @@ def _start(content: bytes) -> int:
 
 
 def _sum_of(file: BinaryIO, size: int) -> int:
-    """Return the checksum of the next bytes of a file."""
+    """Return the checksum of the next `size` bytes of a file."""
     checksum = 0
     while size > 0 and (piece := file.read(min(PIECE, size))):
         checksum, size = _extended(checksum, piece), size - len(piece)

@@ -25,7 +25,7 @@ class Chosen:
         name: Name that files record.
         component: The class.
         arguments: Validated options as arguments of the constructor.
-        plain: The same as plain values that TOML can hold; options that are None are left out.
+        plain: Validated options as plain values that TOML can hold, without options that are None.
     """
 
     kind: str
@@ -134,8 +134,8 @@ def choose(kind: str, name: str, options: Mapping[str, Any]) -> Chosen:
 def choose_pairs(name: str, options: Mapping[str, Any]) -> Chosen | ChosenPairs:
     """Choose a pair strategy, which may consist of parts joined by `+`.
 
-    The options of the first part are in the section itself. Those of each other part are in a table with its name,
-    without the distribution.
+    The section holds the options of the first part directly. For each further part it has a table of options, named
+    like the part without the distribution.
 
     Raises:
         UsageError: A part is named twice, or its options are no table.

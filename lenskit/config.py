@@ -3,10 +3,11 @@
 Layers, lowest first: the method's defaults, the recipe `default`, the recipe, the file, the flags. Options of a higher
 layer override those of a lower one, with three rules:
 
-- If a layer names another method than the chosen one, its sections `method` and `optimizer` are dropped. So are the
-  defaults of either method: whole sections of components, and single options of settings.
-- A layer that names another component replaces the section. `data` and `simulator` replace each other.
-- A layer that names another optimizer takes the defaults of that optimizer.
+- If a layer names a method different from the chosen one, the sections `method` and `optimizer` of the layer are
+  dropped. Its values for options that either method has defaults for are dropped as well; of a component, the whole
+  section.
+- A layer that names a different component replaces the whole section. `data` and `simulator` replace each other.
+- A layer that names a different optimizer takes the defaults of that optimizer.
 
 The result is validated once. It holds the value of every option, so `run.toml` repeats the run even if defaults change.
 """
@@ -45,7 +46,7 @@ from lenskit.words import quoted, shortened
 SETTINGS: dict[str, type] = {"train": TrainSettings, "input": InputSettings, "monitor": MonitorSettings}
 
 DEFAULT = ("default", "lenskit-ssl")
-"""Recipe below all others, and its distribution."""
+"""Name and distribution of the recipe with the defaults, which all other recipes override."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Settings:
     Attributes:
         component: The class.
         arguments: Arguments of its constructor.
-        plain: The same as plain values.
+        plain: The arguments as plain values.
     """
 
     component: type
@@ -73,7 +74,7 @@ class Config:
 
     Attributes:
         sections: Plain values of each section; a section of a component has a `name`, and `data` also a `path`.
-        validated: For each section, the object that `build` constructs from.
+        validated: For each section, the validated settings or component that `build` constructs.
     """
 
     sections: dict[str, dict[str, Any]]
@@ -88,8 +89,8 @@ class Config:
             only: Sections to resolve. The components of other sections are not loaded.
 
         Raises:
-            UsageError: A section, component or option is unknown, or a value is wrong. If a file has the fault, the
-                message names it.
+            UsageError: A section, component or option is unknown, or a value is wrong. If the fault is in a file, the
+                message names the file.
         """
         try:
             return cls._resolve(layers, only)
@@ -101,7 +102,7 @@ class Config:
 
     @classmethod
     def _fault(cls, layers: Sequence[Layer], only: Container[str]) -> str:
-        """Return the message of the error in some layers, or an empty text."""
+        """Return the message of the error in layers; empty if they are valid."""
         try:
             cls._resolve(layers, only)
         except UsageError as error:
@@ -133,7 +134,7 @@ class Config:
         """Read a file with a complete configuration, such as a run's `run.toml`.
 
         Raises:
-            UsageError: A section or option is wrong; the message names it and the file.
+            UsageError: A section or option is wrong; the message names the section or option and the file.
         """
         return cls.resolve(read_layer(Path(path)))
 
@@ -269,7 +270,7 @@ def _recorded(layer: Layer) -> Layer:
 
 def _recorded_section(section: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
     name = values.get("name")
-    if section == "pairs":  # tables of parts have their names without the distribution
+    if section == "pairs":  # a table of options of a part is named without the distribution
         values = {without_distribution(key) if isinstance(v, Mapping) else key: v for key, v in values.items()}
     if section not in COMPONENTS or not isinstance(name, str):
         return values
@@ -283,7 +284,7 @@ def _method(name: str) -> Any:
 
 
 def _without_replaced(layer: Layer, chosen: str) -> Layer:
-    """Drop settings that belonged to the layer's own method, if another one is chosen."""
+    """Drop a layer's settings for its own method if a different method is chosen."""
     own = layer.get("method", {}).get("name", chosen)
     if own == chosen or not isinstance(own, str):
         return layer
@@ -305,7 +306,7 @@ def _component(section: str, values: Mapping[str, Any]) -> tuple[dict[str, Any],
     """Choose the component of a section.
 
     Returns:
-        Entries of the section that are no options, and the component.
+        The entries `name` and, for data, `path`; and the component.
 
     Raises:
         UsageError: An entry is missing or wrong.
@@ -326,19 +327,19 @@ def _component(section: str, values: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 
 def _optimizer(method: Any, values: Mapping[str, Any]) -> Settings | None:
-    """Return the settings of the optimizer; None if the method makes its own.
+    """Return the settings of the optimizer; None if the method creates its own.
 
-    Given settings override those of the method.
+    `values` override the defaults of the method.
 
     Raises:
-        UsageError: Settings are given, but the method makes its optimizers itself.
+        UsageError: There are values, but the method creates its own optimizers.
     """
     own = method.component.optimizer_defaults
     if own is None:
         if values:
             raise UsageError(
-                f"method {method.name!r} makes its optimisers itself: omit --optimizer, --lr and the section "
-                f"optimizer, and see `lenskit info {method.name}` for its own options"
+                f"method {method.name!r} creates its own optimizers: omit --optimizer, --lr and the section "
+                f"optimizer, and see `lenskit info {method.name}` for its options"
             )
         return None
     name = values.get("name", own["name"])

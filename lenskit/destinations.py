@@ -22,12 +22,13 @@ def check_free(folder: Path, names: Collection[str]) -> None:
 
     Args:
         folder: The folder, which need not exist.
-        names: Names of the files of the results. Those of an earlier result of the same evaluation are replaced.
+        names: Names of the result files. Files of an earlier result of the same evaluation are replaced.
 
     Raises:
-        UsageError: The command does not overwrite, and the folder has a file of such a name that the evaluation did not
-            write, or a result with other settings or subjects; or the path is not a folder.
-        LenskitError: The folder cannot be written.
+        UsageError: The path is not a folder, or a result file would replace a folder or an input of the command.
+            Without `--overwrite` also: the folder has a result with different settings, data or runs, or a file that
+            the evaluation did not write and would replace.
+        LenskitError: The folder is read-only.
     """
     check_writable(folder)
     wish = asked()
@@ -43,8 +44,8 @@ def check_free(folder: Path, names: Collection[str]) -> None:
         raise UsageError(f"{folder} holds results of {other}: choose another --output, or use --overwrite")
     if holds_other(folder):
         raise UsageError(
-            f"{folder} holds an outcome of {wish.evaluation} with other settings, data or runs: choose another "
-            "folder, or replace it with --overwrite"
+            f"{folder} holds a result of {wish.evaluation} with different settings, data or runs: choose another "
+            "--output, or replace it with --overwrite"
         )
     own = listed_in(folder, wish.evaluation)
     if taken := [name for name in names if name not in own and os.path.lexists(folder / name)]:
@@ -55,9 +56,9 @@ def check_free(folder: Path, names: Collection[str]) -> None:
 
 
 def holds_other(folder: Path) -> bool:
-    """Whether a folder has a result with other settings, data or runs.
+    """Whether a folder has a result with different settings, data or runs.
 
-    Results of earlier versions, which do not record these, count as others.
+    Earlier versions did not record these, so their results count as different.
     """
     wish = asked()
     return bool(wish.identity) and any(
@@ -67,17 +68,17 @@ def holds_other(folder: Path) -> bool:
 
 
 def free_place(folder: Path, is_other: Callable[[Path], bool] = holds_other) -> Path:
-    """Return a folder for a result, with a number if the folder has another result.
+    """Return a folder for a result, with a number if it has a different result.
 
     Args:
         folder: The folder. It is returned unchanged if the command overwrites.
-        is_other: Whether a folder has another result.
+        is_other: Function that returns whether a folder has a different result.
     """
     if asked().overwrite or not is_other(folder):
         return folder
     places = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
     place = next(each for each in places if not is_other(each))
-    told = "%s has other settings, data or runs and stays: this outcome goes to %s; to replace the first, --overwrite"
+    told = "%s has different settings, data or runs and is kept: writing to %s; use --overwrite to replace the first"
     log.info(told, folder, place)
     return place
 
@@ -85,10 +86,10 @@ def free_place(folder: Path, is_other: Callable[[Path], bool] = holds_other) -> 
 def working_folder(judged: Path, evaluation: str, name: str = "") -> Path:
     """Return the folder of results that belong to no run, in the working directory.
 
-    It is `NAME-evaluations/EVALUATION`, with a number if results of another file of that name are there.
+    It is `NAME-evaluations/EVALUATION`, with a number if the folder has results of a different file of that name.
 
     Args:
-        judged: File or folder that the evaluation judges.
+        judged: File or folder to evaluate.
         evaluation: Name of the evaluation.
         name: Name to use in place of the file name.
     """
@@ -116,9 +117,9 @@ def check_output(
         path: The file.
         overwrite: Whether to replace a file that this verb did not write. An input, and a part of a run, are never
             replaced. The default is the option of the current command.
-        inputs: Inputs of the command; by default those of the current evaluation.
+        inputs: Inputs of the command; by default the inputs of the current evaluation.
         ours: Whether this verb wrote an existing file.
-        flag: Flag of the path.
+        flag: Option that sets the path, for messages.
 
     Raises:
         UsageError: An existing file may not be replaced.
@@ -147,8 +148,8 @@ def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
 
     Args:
         path: The path.
-        flag: Flag of the path.
-        folder: Whether it is a folder to write to, which may not be a store either.
+        flag: Option that sets the path, for messages.
+        folder: Whether the path is a folder to write files to, which may not be a store either.
 
     Raises:
         UsageError: The path belongs to a run or a store, which the message names.
@@ -170,14 +171,14 @@ def check_outside(path: Path, flag: str = "--out") -> None:
 
     Args:
         path: The path.
-        flag: Flag of the path.
+        flag: Option that sets the path, for messages.
 
     Raises:
-        UsageError: It is inside; the message names the run or the group.
+        UsageError: The path is inside one; the message names the run or the group.
     """
     for absolute in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
         for above in absolute.parents:
-            # A partially created run also has its own folder `best`.
+            # The folder `best` belongs to the run, even if the run is not complete.
             if is_run(above) or (absolute == above / "best" and (above / RUN).is_file()):
                 raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
             if object_in(above / "zarr.json").get("node_type"):
@@ -188,7 +189,7 @@ def check_folder(path: Path, inputs: Iterable[Path] = (), flag: str = "--output"
     """Check that results can be written to a folder of the user.
 
     Raises:
-        UsageError: It is not a folder, it is a part of a run or a store, or it contains an input of the command.
+        UsageError: The path is not a folder, is a part of a run or a store, or is an input of the command or in one.
     """
     for given in inputs:
         if same(path, given) or (given.is_dir() and inside(path, given)):
@@ -203,30 +204,31 @@ def check_writable(folder: Path, flag: str = "") -> None:
 
     Raises:
         UsageError: The path exists and is not a folder.
-        LenskitError: It is read-only.
+        LenskitError: The folder is read-only.
     """
     hint = f": choose another {flag}" if flag else ""
     there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
     if not there.is_dir():
-        raise UsageError(f"{there} is {'a link that leads nowhere' if not there.exists() else 'no folder'}{hint}")
+        raise UsageError(f"{there} is {'a broken link' if not there.exists() else 'no folder'}{hint}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise LenskitError(f"nothing can be written to {there}: Permission denied{hint}")
 
 
 def same(a: Path, b: Path) -> bool:
-    """Whether two paths are the same file, however they are spelled."""
+    """Whether two paths lead to the same file, also through links."""
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
 def inside(path: Path, folder: Path) -> bool:
-    """Whether a path is in a folder, however both are spelled."""
+    """Whether a path is in a folder, also through links."""
     return any(same(above, folder) for above in path.resolve().parents)
 
 
 def in_folder(output: str, name: str) -> Path:
-    """Return the file of an output path, in the folder if the path is a folder.
+    """Return the output file: the path itself, or the file `name` in that folder.
 
-    A path without extension is a folder.
+    A new path without extension counts as a folder. A run, and an existing folder with the extension of `name`, are
+    returned unchanged.
     """
     path = Path(output)
     wanted = path.suffix != Path(name).suffix if path.is_dir() else bool(output) and not path.suffix

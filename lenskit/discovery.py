@@ -5,7 +5,7 @@ on standard error and a remark in `lenskit plugins`. It affects as little as pos
 
 - A plugin that cannot be imported is left out.
 - A hook that fails, is unknown or lacks `@hookimpl` is left out. The other hooks of the plugin are called.
-- A component that breaks a rule (`naming.py`) is left out alone.
+- A component that breaks a rule (`naming.py`) is left out. The other components of its hook are used.
 
 Two environment variables change this. `LENSKIT_STRICT=1` raises the error instead. `LENSKIT_PLUGINS=a,b` (or an empty
 value) restricts the plugins that are loaded.
@@ -90,7 +90,7 @@ def _load(
 ) -> list[Record]:
     """Load a plugin, and call each of its hooks.
 
-    The manager holds no other plugin meanwhile. A fault is recorded in the plugin, or raised if strict.
+    The manager holds no other plugin at the same time. A fault is recorded in the plugin, or raised if strict.
     """
     start, module = perf_counter(), None
     records: list[Record] = []
@@ -163,7 +163,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
     for record in records:
         why = ""
         if (record.kind, record.qualified) in known:
-            why = f"{record.plugin.distribution} has another one of that name"
+            why = f"{record.plugin.distribution} has an earlier {in_words(record.kind)} of that name"
         elif record.kind == "command" and not record.is_bundled and record.name in evaluations:
             why = "there is an evaluation of that name"
         elif record.kind == "evaluation" and record.name in commands:
@@ -177,7 +177,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
 
 
 def _meant(records: list[Record]) -> list[Record]:
-    """Mark the components whose name alone is ambiguous."""
+    """Set `is_meant` of the components that their bare name selects."""
     owners: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         owners.setdefault((record.kind, record.name), []).append(record)

@@ -1,8 +1,8 @@
 """Prior distributions with a text form, such as `uniform(0.5, 2.5)` and `1.2`.
 
-A distribution maps uniform random numbers to draws (inverse transform). So one stream of random numbers serves all
-distributions, and a draw depends only on its own number. `Distribution` is also a type for options: pydantic reads it
-from text or from a number.
+A distribution maps uniform random numbers to samples (inverse transform). So one stream of random numbers serves all
+distributions, and a sample depends on a single random number. `Distribution` is also a type for options: pydantic reads
+it from text or from a number.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 class Distribution(ABC):
     """One-dimensional distribution.
 
-    `str(d)` is the text it was read from, and `Distribution.parse(str(d)) == d`.
+    `str(d)` is the text form, and `Distribution.parse(str(d)) == d`.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def quantile(self, u: Tensor) -> Tensor:
-        """Return the quantile: the value below which a fraction `u` of all draws lie.
+        """Return the quantile: the value below which a fraction `u` of all samples lies.
 
         Args:
             u: float64 tensor of any shape, strictly between 0 and 1.
@@ -53,7 +53,7 @@ class Distribution(ABC):
         `poisson(mean)`, `choice(a, b, ...)` and a plain number.
 
         Raises:
-            ValueError: The text has another form; the message is one line.
+            ValueError: The text has a different form; the message is one line.
         """
         if isinstance(text, Distribution):
             return text
@@ -179,7 +179,7 @@ class LogNormal(Distribution):
     def __post_init__(self) -> None:
         _need(math.isfinite(self.mu) and 0 <= self.sigma < math.inf, f"{self} needs a finite mu and a sigma >= 0")
         # A normal number from 52 random bits is at most 8.2.
-        _need(self.mu + 8.3 * self.sigma < 700, f"{self} draws numbers that no float can hold")
+        _need(self.mu + 8.3 * self.sigma < 700, f"{self} gives numbers that no float can hold")
 
     def quantile(self, u: Tensor) -> Tensor:
         from torch.special import ndtri
@@ -193,7 +193,7 @@ class LogNormal(Distribution):
 
 @dataclass(frozen=True)
 class Poisson(Distribution):
-    """Poisson-distributed integer with the given `mean`."""
+    """Poisson-distributed integer with mean `mean`."""
 
     mean: float
     name: ClassVar[str] = "poisson"

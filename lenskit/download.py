@@ -1,6 +1,6 @@
-"""Folders of encoders of plugins: in a package, or downloaded to the cache.
+"""Folders of the encoders of plugins: in a package, or downloaded to the cache.
 
-A file is used only if its digest is the one that the plugin declares.
+A downloaded file is used only if it has the digest that the plugin declares.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ CARD = "encoder.json"
 SCHEMES = ("hf", "https", "http", "file")
 
 PIECE = 2**20
-"""Bytes that are read together."""
+"""Bytes to read at a time."""
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which a download fails."""
+"""Seconds without data after which a download fails."""
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<path>.+?))?/?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -47,15 +47,15 @@ def is_address(target: str) -> bool:
 
 
 def folder_of(target: str, digests: Mapping[str, str], *names: str) -> Path:
-    """Return the folder of a component.
+    """Return the folder of an encoder, and download missing files.
 
     Args:
         target: `package:path/of/folder`, or an address.
         digests: For an address, the digests of its files.
-        names: Files of an address that are needed; none means all.
+        names: For an address, the files to download if they are missing; by default all files.
 
     Raises:
-        LenskitError: The folder does not exist.
+        LenskitError: The folder has no `encoder.json`, or `fetch` failed.
     """
     if is_address(target):
         return fetch(target, digests, *names)
@@ -72,11 +72,11 @@ def fetch(address: str, digests: Mapping[str, str], *names: str) -> Path:
     Args:
         address: `hf://OWNER/REPO[@REVISION][/PATH]` on the Hugging Face Hub, or `https://.../FOLDER`.
         digests: The SHA-256 digest of each file by its name, in hexadecimal digits.
-        names: Files that are needed; none means all.
+        names: Files to download if they are missing; by default all files.
 
     Raises:
         LenskitError: The address or the digests are malformed; or a file does not exist, cannot be downloaded, is
-            truncated or has another digest.
+            truncated or has a wrong digest.
     """
     _check(address, digests)
     contents = "\n".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
@@ -91,7 +91,7 @@ def fetch(address: str, digests: Mapping[str, str], *names: str) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LenskitError(
-                f"{folder} cannot be made: {error.strerror}; LENSKIT_CACHE names another cache"
+                f"{folder} cannot be created: {error.strerror}; set LENSKIT_CACHE to another folder"
             ) from None
         _download(url_of(address, name), path, digests[name])
     return folder
@@ -119,7 +119,7 @@ def _check(address: str, digests: Mapping[str, str]) -> None:
     """Check the address and the digests of a plugin.
 
     Raises:
-        LenskitError: They are malformed.
+        LenskitError: The address or a digest is malformed.
     """
     scheme = address.partition("://")[0]
     if scheme not in SCHEMES or (scheme == "hf" and not _HUB.fullmatch(address)):
@@ -147,17 +147,17 @@ def _download(url: str, path: Path, digest: str) -> None:
     except HTTPError as error:
         if error.code in (404, 410):
             raise LenskitError(
-                f"{url} is not there (HTTP {error.code}): update the plugin, or tell its author"
+                f"{url} does not exist (HTTP {error.code}): update the plugin, or tell its author"
             ) from None
         raise LenskitError(f"{url} cannot be downloaded: the server answers HTTP {error.code}") from None
     except URLError as error:
         if isinstance(error.reason, FileNotFoundError):
-            raise LenskitError(f"{url} is not there: update the plugin, or tell its author") from None
+            raise LenskitError(f"{url} does not exist: update the plugin, or tell its author") from None
         raise LenskitError(
             f"{url} cannot be reached ({_reason(error.reason)}): without network, put the file at {path}"
         ) from None
     except TimeoutError:
-        raise LenskitError(f"{url} sends nothing any more: try again, or put the file at {path}") from None
+        raise LenskitError(f"{url} stopped sending data: try again, or put the file at {path}") from None
     except (http.client.HTTPException, ValueError) as error:
         raise LenskitError(f"{url} cannot be downloaded: {_reason(error)}") from None
     except OSError as error:
@@ -165,10 +165,10 @@ def _download(url: str, path: Path, digest: str) -> None:
 
 
 def _copy(answer: IO[bytes], file: IO[bytes], url: str, length: str | None, digest: str) -> None:
-    """Copy the response of a server.
+    """Copy the response of a server to a file, and verify its length and digest.
 
     Raises:
-        LenskitError: It is shorter than announced, or has another digest.
+        LenskitError: The response is shorter than announced, or has a wrong digest.
     """
     hasher, done = hashlib.sha256(), 0
     while True:
@@ -182,10 +182,10 @@ def _copy(answer: IO[bytes], file: IO[bytes], url: str, length: str | None, dige
         hasher.update(piece)
         done += len(piece)
     if length is not None and length.isdecimal() and done < int(length):
-        raise LenskitError(f"{url} was cut short: {done} of {length} bytes came; try again")
+        raise LenskitError(f"{url} was cut short: received {done} of {length} bytes; try again")
     if hasher.hexdigest() != digest:
         raise LenskitError(
-            f"{url} has another digest ({hasher.hexdigest()[:12]}...) than its plugin states ({digest[:12]}...): it "
+            f"{url} has the digest {hasher.hexdigest()[:12]}..., but its plugin states {digest[:12]}...: the file "
             "was changed or damaged, and is not used; update the plugin, or tell its author"
         )
 

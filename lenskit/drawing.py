@@ -1,4 +1,4 @@
-"""Figures with names that others chose."""
+"""Saving of plots whose texts contain names from users and plugins."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from lenskit.words import escaped
 
 
 def save_figure(figure: Figure, file: str | IO[bytes], **options: Any) -> None:
-    """Write a figure with `savefig`, whatever its texts contain; see `settle_texts`."""
+    """Save a plot. Its texts may contain any characters; see `settle_texts`."""
     settle_texts(figure)
     figure.savefig(file, **options)
 
 
 def settle_texts(figure: Figure) -> None:
-    """Escape texts of a figure that matplotlib cannot draw as formulas."""
+    """Escape control characters in the texts of a plot, and disable invalid formulas.
+
+    A text whose formulas ($...$) matplotlib cannot parse is shown literally.
+    """
     for axes in figure.axes:
-        axes.get_xticklabels(), axes.get_yticklabels()  # which are made when they are asked for
+        axes.get_xticklabels(), axes.get_yticklabels()  # creates the tick labels, so that `findobj` finds them
     for text in figure.findobj(Text):
         shown = escaped(text.get_text(), keep="\n")
         if shown != text.get_text():
@@ -30,7 +33,7 @@ def settle_texts(figure: Figure) -> None:
 
 
 def _is_formula(text: str) -> bool:
-    """Whether all that stands between dollars can be set, line by line."""
+    """Whether matplotlib can parse the formulas ($...$) in each line of a text."""
     try:
         for line in text.splitlines():
             MathTextParser("agg").parse(line)

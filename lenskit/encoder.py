@@ -1,8 +1,8 @@
 """Encoder: a trained backbone with its preprocessing, from images to features.
 
 On disk it is a folder of two files: `model.safetensors`, and `encoder.json` with the backbone and its options, the
-shape of the images and the preprocessing. If the backbone loads its own weights (`pretrained`), there is only the
-second file.
+shape of the images and the preprocessing. If the backbone loads its own weights (`pretrained`), there is only
+`encoder.json`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from lenskit.settings import InputSettings
 log = logging.getLogger("lenskit")
 
 SAME_SCALE = 0.02
-"""Pixels whose sizes differ by no more than this part count as equal: so much a radius may be wrong by."""
+"""Largest relative difference of pixel sizes that count as equal, and so the largest relative error of a length."""
 
 
 class Encoder(nn.Module):
@@ -45,9 +45,9 @@ class Encoder(nn.Module):
     Args:
         backbone: The network.
         preprocess: The preprocessing.
-        image_shape: Channels, height and width of the images; None if it resizes any image.
-        card: Further information as plain values: `backbone` (a name and options) and `input` at least; `pixel_scale`
-            in arcsec if that of the training images is known.
+        image_shape: Channels, height and width of the images; None if the encoder resizes images of any shape.
+        card: Further information as plain values: at least `backbone` (a name and options) and `input`, and
+            `pixel_scale` if the pixel size of the training images in arcsec is known.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Encoder(nn.Module):
         """Compute features (n, `features`) of images (n, C, H, W) in any unit.
 
         Raises:
-            UsageError: The shape of the images differs from that of the training.
-            LenskitError: The images contain NaN.
+            UsageError: The images have a different shape than the training images.
+            LenskitError: The images contain NaN or infinite pixels.
         """
         return self.backbone(self.prepare(images))
 
@@ -75,8 +75,8 @@ class Encoder(nn.Module):
         """Stretch and resize images (n, C, H, W) in any unit for the backbone.
 
         Raises:
-            UsageError: The shape of the images differs from that of the training.
-            LenskitError: The images contain NaN.
+            UsageError: The images have a different shape than the training images.
+            LenskitError: The images contain NaN or infinite pixels.
         """
         self.check_shape(images.shape)
         if not images.isfinite().all():
@@ -105,7 +105,7 @@ class Encoder(nn.Module):
         """Convert images (n, C, H, W) to a float32 tensor.
 
         Raises:
-            UsageError: They are not real numbers, or have another shape than the encoder takes.
+            UsageError: The images are not real numbers, or have the wrong shape for the encoder.
         """
         if not isinstance(images, Tensor):
             try:
@@ -127,7 +127,7 @@ class Encoder(nn.Module):
         """Check that the shape of images (n, C, H, W) is the shape that the encoder takes.
 
         Raises:
-            UsageError: It differs; the message names both.
+            UsageError: The shape differs; the message names both shapes.
         """
         if len(shape) != 4 or self.image_shape not in (None, tuple(shape[1:])):
             raise UsageError(f"the encoder takes images {self._wanted}, got {_shape(shape) or 'one number'}")
@@ -136,7 +136,7 @@ class Encoder(nn.Module):
 
     @property
     def fixed_shape(self) -> tuple[int, int, int]:
-        """Return channels, height and width of the images, for exports of a fixed shape.
+        """Channels, height and width of the images, for exports with a fixed shape.
 
         Raises:
             UsageError: The encoder takes images of any shape.
@@ -151,7 +151,7 @@ class Encoder(nn.Module):
         return self.card.get("pixel_scale")
 
     def open(self, data: str, *, measures: bool = False) -> Dataset:
-        """Open stored images, cropped to the size of the encoder if it takes only one.
+        """Open stored images, cropped to the image size of the encoder if it is fixed.
 
         Args:
             data: `[READER:]PATH`, see `lenskit.data.readers.open_dataset`. The option `resample=auto` of a
@@ -159,32 +159,32 @@ class Encoder(nn.Module):
             measures: Whether the caller measures lengths in these images.
 
         Raises:
-            UsageError: `measures` is set, and the pixel size is known to differ from that of the training.
+            UsageError: `measures` is set, and the pixel size is known to differ from the training images.
         """
         size = self.image_shape and self.image_shape[-1]
-        dataset = open_dataset(data, size=size, pixel_scale=self.pixel_scale)
+        dataset = open_dataset(data, size=size, encoder_scale=self.pixel_scale)
         self.check_pixel_scale(dataset, measures=measures)
         return dataset
 
     def check_pixel_scale(self, images: Dataset | Simulator, *, measures: bool = False) -> None:
-        """Warn if the pixel size of images differs from the training or is unknown.
+        """Warn if the pixel size of images differs from the training images or is unknown.
 
         Raises:
-            UsageError: It is known to differ, and the caller measures lengths (`measures`): all would be wrong by that
-                factor.
+            UsageError: The pixel size is known to differ, and the caller measures lengths (`measures`). All lengths
+                would be wrong by the ratio of the pixel sizes.
         """
         ours, theirs = self.pixel_scale, images.pixel_scale
         if ours and not theirs and isinstance(images, Dataset):
-            said = "how large the pixels of the images are is not known, those that the encoder was trained on have"
+            said = "the pixel size of the images is unknown, and the encoder was trained on pixels of"
             if images.pixel_scale_can_be_said:
-                log.warning('%s %.4g": say it in arcsec, as in "READER:PATH?pixel_scale=%.4g"', said, ours, ours)
+                log.warning('%s %.4g": set it in arcsec, as in "READER:PATH?pixel_scale=%.4g"', said, ours, ours)
             else:
                 log.warning('%s %.4g"', said, ours)
         if not ours or not theirs or abs(theirs / ours - 1) <= SAME_SCALE:
             return
         said = (
-            f'the images have pixels of {theirs:.4g}", those that the encoder was trained on {ours:.4g}": lengths that '
-            f"it measures are wrong by a factor of {theirs / ours:.3g}"
+            f'the images have pixels of {theirs:.4g}", but the encoder was trained on pixels of {ours:.4g}": lengths '
+            f"that it measures are wrong by a factor of {theirs / ours:.3g}"
         )
         if isinstance(images, Dataset):
             said += (
@@ -200,7 +200,7 @@ class Encoder(nn.Module):
         return f"(n, {_shape(self.image_shape) if self.image_shape else 'channels x height x width'})"
 
     def save(self, folder: Path, half: bool = False) -> None:
-        """Write the folder; each of its two files is replaced atomically.
+        """Save the encoder to a folder; each of the two files is replaced atomically.
 
         Args:
             folder: The folder.
@@ -224,7 +224,7 @@ class Encoder(nn.Module):
             argument: Argument of the backbone after a colon, such as `resnet18` in `timm:resnet18`.
 
         Raises:
-            LenskitError: It is not the folder of an encoder, its files do not match, or the backbone cannot load its
+            LenskitError: The folder holds no encoder, its files do not match, or the backbone cannot load its
                 weights.
         """
         card = read_card(folder)
@@ -239,7 +239,7 @@ class Encoder(nn.Module):
             if isinstance(error, LenskitError) and not whole:
                 raise
             told = str(error) if isinstance(error, LenskitError) else f"{type(error).__name__}: {_one_line(error)}"
-            raise LenskitError(f"the encoder in {folder} cannot be built as its encoder.json says: {told}") from error
+            raise LenskitError(f"the encoder in {folder} cannot be built from its encoder.json: {told}") from error
         if plain == card:
             require(path)
         encoder.card = plain
@@ -258,10 +258,10 @@ class Encoder(nn.Module):
 
     @classmethod
     def untrained(cls, card: dict[str, Any], seed: int | None = None) -> Encoder:
-        """Return the encoder of a card with random weights (from `seed`, if given).
+        """Build the encoder of a card with initial weights, random ones from `seed`.
 
         Raises:
-            LenskitError: The card has no size of images.
+            LenskitError: The card has no image shape, and no size and channels to resize to.
         """
         inputs = validate(InputSettings, card["input"], "the encoder's input")[0]
         shape: tuple[int, int, int] | None = card["image_shape"] and tuple(card["image_shape"])
@@ -280,7 +280,7 @@ class Encoder(nn.Module):
 def is_halved(tensor: Tensor) -> bool:
     """Whether a weight is written as float16 when half precision is requested.
 
-    Vectors are not: they are small, and float16 cannot represent some variances of batch norms.
+    Vectors remain float32: they are small, and float16 cannot represent some variances of batch norms.
     """
     return tensor.is_floating_point() and tensor.ndim > 1
 
@@ -300,7 +300,7 @@ def _one_line(error: Exception) -> str:
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of this name, or with `auto` a GPU if there is one.
+    """Return a device by name; `auto` selects a GPU if there is one, else the CPU.
 
     Raises:
         UsageError: This machine has no such device.

@@ -1,4 +1,4 @@
-"""Card of an encoder, `encoder.json`: its backbone, its images and its origin."""
+"""Card of an encoder (`encoder.json`): backbone, images, training and results."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class EncoderCard(Record):
     Attributes:
         backbone: Name and options of the backbone.
         input: Options of the preprocessing.
-        image_shape: Channels, height and width of the images it takes; None if it resizes any image.
+        image_shape: Channels, height and width of the input images; None if the encoder resizes images of any shape.
         pixel_scale: Pixel size of the training images in arcsec.
-        method: Name of the method that trained it.
-        pairs: Name of its pairs.
-        trained: Batches done, and batches planned.
-        probe: Its score in the probes while training.
-        summary: One line for people.
-        trained_on: The images that it was trained on, in words.
+        method: Name of the training method.
+        pairs: Name of the pair strategy.
+        trained: Number of batches done, and of batches planned.
+        probe: Score of the encoder in the probe during training.
+        summary: Description in one line.
+        trained_on: Description of the training images.
         licence: Terms under which the weights may be used.
-        simulator: Name and options of the simulator that it was trained on.
+        simulator: Name and options of the simulator of the training images.
         results: Measured performance, one record per parameter and set of images.
-        head: Description of the predictions of its head.
+        head: Description of the predictions of the head.
     """
 
     backbone: _Backbone
@@ -87,7 +87,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Read the card of the encoder in a folder.
 
     Raises:
-        LenskitError: There is no card, it has another format, or it is damaged.
+        LenskitError: There is no card, or the card has a different format or is damaged.
     """
     path = folder / "encoder.json"
     require(path)
@@ -100,18 +100,18 @@ def read_card(folder: Path) -> dict[str, Any]:
     # People may edit a card, so a wrong checksum is not an error.
     if card.pop("checksum", checksum := card_checksum(card)) != checksum:
         log.warning(
-            "%s is not as it was written: its checksum differs. If nobody changed it, it is damaged: restore it, or "
-            '%s; if it is right, remove "checksum" from it',
+            "%s was changed after it was written: its checksum differs. If nobody edited it, it is damaged: restore "
+            'it, or %s; if somebody did, remove "checksum" from it',
             path, remake(folder),
         )  # fmt: skip
     return card
 
 
 def is_as_written(folder: Path) -> bool:
-    """Whether the card in a folder agrees with its checksum, or has none.
+    """Whether the card in a folder agrees with its checksum, or has no checksum.
 
     Raises:
-        LenskitError: It cannot be read.
+        LenskitError: The card cannot be read.
     """
     card = load_json(folder / "encoder.json")
     return "checksum" not in card or card["checksum"] == card_checksum(card)
@@ -123,7 +123,7 @@ def remake(folder: Path) -> str:
         return "make it again"
     if folder.name == "encoder":
         return f"make it again: lenskit train --resume {folder.parent}"
-    return f"take the last one in its place: {folder.parent}"
+    return f"use the last encoder of the run instead: {folder.parent}"
 
 
 def require(path: Path) -> None:

@@ -25,7 +25,7 @@ class UsageError(LenskitError, ValueError):
 
 
 def meant(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """Return `did you mean A or B?` with similar names, or else another text.
+    """Return `did you mean A or B?` with similar names, or else `otherwise`.
 
     Args:
         name: The unknown name.
@@ -45,7 +45,7 @@ def near(name: str, names: Iterable[str]) -> str:
 def too_many_files(error: BaseException) -> LenskitError | None:
     """Return an error to raise instead if too many files are open, or else None.
 
-    The message blames no file, because any file would have failed.
+    The message names no file, because any file would have failed.
     """
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return LenskitError(

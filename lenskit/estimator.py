@@ -29,7 +29,7 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Attributes:
         encoder_: The encoder, after `fit`.
-        image_shape_: Channels, height and width of its images.
+        image_shape_: Channels, height and width of the images; None if the encoder takes any shape.
     """
 
     def __init__(self, path: str | PathLike[str], batch_size: int = 256, device: str = "auto") -> None:
@@ -45,11 +45,11 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             y: Ignored.
 
         Raises:
-            UsageError: (a ValueError) There is no encoder at the path, no such device, or the images have another shape
-                than the encoder takes.
+            UsageError: (a ValueError) There is no encoder at the path, no such device, or the images have the wrong
+                shape for the encoder.
         """
         if self.batch_size < 1:
-            raise UsageError(f"batch_size is the number of images at a time, 1 or more, got {self.batch_size}")
+            raise UsageError(f"batch_size must be 1 or more, got {self.batch_size}")
         find_device(self.device)
         encoder = load_encoder(self.path)
         if X is not None:
@@ -70,7 +70,7 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Raises:
             NotFittedError: `fit` was not called.
-            UsageError: (a ValueError) The images have another shape than the encoder takes.
+            UsageError: (a ValueError) The images have the wrong shape for the encoder.
             LenskitError: Images have pixels that are not finite.
         """
         check_is_fitted(self, "encoder_")
@@ -80,7 +80,7 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle, with the weights on the CPU.
 
-        So a machine without a GPU can load it.
+        A machine without a GPU can then load the state.
         """
         state: dict[str, Any] = dict(super().__getstate__())
         if "encoder_" in state:

@@ -1,6 +1,6 @@
 """Facade for evaluations: runs, lens sets, splits, embeddings and results.
 
-An evaluation is a subclass of `lenskit.plugin.Evaluation`, or of `OnLenses`, which fits on some lenses and judges on
+An evaluation is a subclass of `lenskit.plugin.Evaluation`, or of `OnLenses`, which fits on some lenses and tests on
 others. It writes its results with `write_results`; then `lenskit report` shows them.
 """
 

@@ -36,7 +36,7 @@ class Figures:
     Attributes:
         lines: The valid lines.
         faults: A message for each invalid line, with its line number. An incomplete last line is not a fault, because
-            it may be being written.
+            a command may still be writing it.
     """
 
     lines: Lines = field(default_factory=list)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 PART = re.compile(r"(?P<name>.+)\.[0-9a-f]{8}\.part")
-"""Form of the name of a partial file, `NAME.1a2b3c4d.part`: it is being written, or its command was killed."""
+"""Name of a partial file, `NAME.1a2b3c4d.part`. A command is writing the file, or was killed."""
 
 
 def is_part(name: str) -> str | None:
@@ -23,14 +23,14 @@ def is_part(name: str) -> str | None:
 def part_of(path: Path) -> Path:
     """Return the path of a new partial file, in the folder of the final file.
 
-    Partial files that killed commands left of the same file are removed.
+    Older partial files of the same file, which killed commands left behind, are removed.
     """
     sweep_parts(path)
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
 
 
 def sweep_parts(path: Path) -> None:
-    """Remove the partial files that killed commands left of a file."""
+    """Remove partial files of a file, which killed commands left behind."""
     for entry in os.scandir(path.parent):
         if is_part(entry.name) == path.name:
             Path(entry.path).unlink(missing_ok=True)

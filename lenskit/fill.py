@@ -31,7 +31,8 @@ deviation of the noise. Pixels within `RIM` pixels of it are not copied either. 
 the tail of J0216-0813. On images without such a feature they exclude 6 % of the patches, without loss of accuracy."""
 
 FINEST = 1.5
-"""Smallest standard deviation of the Gaussian weights of interpolation, in pixels. Of 0.7 to 3 it is best in gaps."""
+"""Smallest standard deviation of the Gaussian weights of interpolation, in pixels. It is the best of the values
+from 0.7 to 3 in gaps."""
 
 
 def fill_masked(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray[np.float32]:

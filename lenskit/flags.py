@@ -15,8 +15,8 @@ class Choice:
     """Option of a run with its own flag.
 
     Attributes:
-        section: Its section of the configuration.
-        option: Its name there.
+        section: Section of the configuration.
+        option: Name of the option in the section.
         kind: Type of the value: `str`, `int`, `float` or `bool`; `tuple` for several texts.
         text: Help text.
     """

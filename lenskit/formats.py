@@ -27,7 +27,7 @@ def formats_of(base: type[F]) -> dict[str, type[F]]:
 
 
 def find_format(base: type[F], name: str) -> type[F]:
-    """Return the format of a name.
+    """Return a format by name.
 
     Raises:
         UsageError: The name is unknown, or the format is not a subclass of the base.

@@ -27,7 +27,7 @@ BASES = {
 """Module and name of the base class of each kind. A module is imported only when a component is loaded."""
 
 OFFERED = {"FileFormat": "Format, ImageFormat or FeatureFormat"}
-"""Names of a base class in `lenskit.plugin`, if they differ."""
+"""Names that `lenskit.plugin` offers in place of the name of a base class."""
 
 SLOW = 0.2
 """Seconds after which loading a plugin counts as slow."""
@@ -38,7 +38,7 @@ class Refusal:
     """Component or hook of a plugin that is left out.
 
     Attributes:
-        label: Its kind and name, such as `method 'mine'` or `hook lenskit_methods`.
+        label: Kind and name, such as `method 'mine'` or `hook lenskit_methods`.
         why: The reason.
         kind: Kind, if it is a component.
         name: Name, if it is a component.
@@ -59,7 +59,7 @@ class Refusal:
 
 @dataclass
 class Plugin:
-    """Plugin that was found.
+    """Installed plugin.
 
     Attributes:
         name: Name of its entry point.
@@ -102,7 +102,7 @@ class Record:
         kind: Its kind, such as `method`.
         component: The component.
         plugin: Its plugin.
-        is_meant: Whether its name alone selects it. Otherwise the user has to give the distribution, too.
+        is_meant: Whether its name alone selects it. Otherwise the user has to add the distribution.
     """
 
     kind: str
@@ -153,7 +153,7 @@ class Record:
             downloaded first if necessary.
 
         Raises:
-            LenskitError: The class was written for another interface, or the component cannot be loaded.
+            LenskitError: The class was written for a different plugin interface, or the component cannot be loaded.
         """
         where = self.origin
         if self.kind == "encoder":

@@ -9,7 +9,7 @@ parameter. Counter-based generators have no state that could depend on batches, 
   https://github.com/skeeto/hash-prospector) and the Box-Muller transform, which is several times cheaper.
 
 Integer arithmetic gives the same result on every device. Parameters are computed from the integers in float64, and then
-rounded. So draws agree bit by bit on devices of one kind, and up to rounding on different kinds.
+rounded. So they agree bit by bit on devices of one kind, and up to rounding on different kinds.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Te
 class KeyedGenerator:
     """Random numbers of one parameter group for a batch of n addresses.
 
-    Each method takes the name of the parameter to draw. Different names give independent streams, so a change to one
-    parameter does not change the others. Draw each name once per group: a second draw gives the same numbers.
+    Each method takes the name of the parameter to sample. Different names give independent streams, so a change to one
+    parameter does not change the others. Sample each name once per group: a second call gives the same numbers.
 
     Args:
         seed: Random seed of the run, any integer.
@@ -70,8 +70,8 @@ class KeyedGenerator:
         dtype: Floating-point type of the numbers.
         rendering: (n,) int64, number of the rendering for pixel noise, also for a group that the renderings share: two
             exposures may have the same noise level, but never the same noise. `view` if omitted.
-        given: Fixed values by name, (n,) float64. They replace the draws of that name, of any shape; NaN means that
-            the number is drawn. Pixel noise and parts are always drawn.
+        given: Fixed values by name, (n,) float64. They replace the random numbers of that name, of any shape; NaN keeps
+            the random number. Pixel noise and parts are always random.
     """
 
     def __init__(
@@ -105,23 +105,23 @@ class KeyedGenerator:
         return KeyedGenerator(self.seed, self.split, group, self.index, self.view, self.dtype, self.rendering)
 
     def of(self, rows: Tensor) -> KeyedGenerator:
-        """Return the generator of some of the addresses.
+        """Return the generator of the random numbers of some images.
 
         Args:
-            rows: Indices of addresses, (m,) int64, or a mask, (n,) bool.
+            rows: Indices of images in this generator, (m,) int64, or a mask, (n,) bool.
         """
         given = None if self.given is None else {name: values[rows] for name, values in self.given.items()}
         index, view, rendering = (numbers[rows] for numbers in (self.index, self.view, self.rendering))
         return KeyedGenerator(self.seed, self.split, self.group, index, view, self.dtype, rendering, given)
 
     def sample(self, name: str, distribution: Distribution, *shape: int) -> Tensor:
-        """Draw from a distribution: (n, *shape)."""
+        """Sample a distribution: (n, *shape)."""
         return self._or_given(name, distribution.quantile(self._uniform64(name, shape))).to(self.dtype)
 
     def samples(self, priors: Mapping[str, Distribution]) -> dict[str, Tensor]:
-        """Draw one number from each prior, (n,) each.
+        """Sample each prior once, (n,) each.
 
-        The numbers equal those of one `sample` per prior, but are computed together.
+        The numbers equal those of one call of `sample` per prior, but are computed together.
         """
         a, b, _, _ = self._words(list(priors), 1)
         u = _to_uniform(a, b).squeeze(2)
@@ -129,24 +129,24 @@ class KeyedGenerator:
         return {name: self._or_given(name, values).to(self.dtype) for name, values in drawn.items()}
 
     def uniform(self, name: str, *shape: int) -> Tensor:
-        """Draw uniform numbers: (n, *shape).
+        """Return uniform random numbers: (n, *shape).
 
         They lie strictly between 0 and 1 before they are rounded to `dtype`.
         """
         return self._or_given(name, self._uniform64(name, shape)).to(self.dtype)
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        """Draw standard normal numbers: (n, *shape)."""
+        """Return standard normal random numbers: (n, *shape)."""
         return self._or_given(name, torch.special.ndtri(self._uniform64(name, shape))).to(self.dtype)
 
     def integers(self, name: str, high: int, *shape: int) -> Tensor:
-        """Draw integers from 0 to `high` - 1: (n, *shape), int64."""
+        """Return random integers from 0 to `high` - 1: (n, *shape), int64."""
         return self._or_given(name, (self._uniform64(name, shape) * high).long().clamp_(max=high - 1))
 
     def noise(self, name: str, *shape: int) -> Tensor:
-        """Draw standard normal noise for many pixels: (n, *shape).
+        """Return standard normal noise for many pixels: (n, *shape).
 
-        This is cheaper than `normal`, which parameters need. Renderings have different noise even if they share the
+        This is cheaper than `normal`, which is for parameters. Renderings have different noise even if they share the
         group. The noise is accurate to 24 bits in the core of the distribution, and reaches 5.7 sigma. Tests check that
         pixels and addresses are independent.
         """
@@ -166,7 +166,7 @@ class KeyedGenerator:
         return both.reshape(self.n, *shape).to(self.dtype)
 
     def _or_given(self, name: str, drawn: Tensor) -> Tensor:
-        """Replace the draws of a name, (n, ...), by its given values unless they are NaN."""
+        """Replace random numbers, (n, ...), by fixed values of `name` that are not NaN."""
         values = None if self.given is None else self.given.get(name)
         if values is None:
             return drawn
@@ -174,7 +174,7 @@ class KeyedGenerator:
         return torch.where(values.isnan(), drawn, values.nan_to_num().to(drawn.dtype))
 
     def _uniform64(self, name: str, shape: Sequence[int]) -> Tensor:
-        """Draw uniform float64 numbers of 52 bits, strictly between 0 and 1: (n, *shape)."""
+        """Return uniform float64 numbers (n, *shape) of 52 bits, strictly between 0 and 1."""
         count = math.prod(shape)
         a, b, c, d = (word[:, 0] for word in self._words([name], (count + 1) // 2))
         pairs = torch.stack([_to_uniform(a, b), _to_uniform(c, d)], dim=-1)
@@ -213,7 +213,7 @@ def _to_uniform(high: Tensor, low: Tensor) -> Tensor:
 def _hash32(x: Tensor) -> Tensor:
     """Apply the hash lowbias32 to an int32 tensor, in place.
 
-    The caller must not need the old values. int32 products wrap, and the masks turn the shifts into logical ones.
+    The caller must not need the old values. int32 products wrap, and the masks turn the shifts into logical shifts.
     """
     x ^= (x >> 16).bitwise_and_(0xFFFF)
     x *= 0x7FEB352D

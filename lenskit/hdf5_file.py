@@ -42,7 +42,7 @@ def new_hdf5(path: Path) -> Iterator[tuple[Any, Check]]:
 class _Disk(FileIO):
     """File that records its first write error, and reports success from then on.
 
-    HDF5 may read back its own data. So data that the disk did not take are kept in memory.
+    HDF5 may read back its own data. So data that could not be written are kept in memory.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Hooks that a plugin implements: one for each kind of component.
 
-A hook returns records of components. It runs whenever lenskit starts. So the hook and its module import nothing heavy:
-records name their classes by import string.
+A hook returns records of components. It runs whenever lenskit starts. So the hook and its module must not import heavy
+packages: records name their classes by import string.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def lenskit_simulators() -> Iterable[Component]:
     """Return simulators: subclasses of `lenskit.plugin.Simulator`.
 
-    They draw scenes and render images.
+    They sample scenes and render images.
     """
     return ()
 

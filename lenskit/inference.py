@@ -37,7 +37,7 @@ def lens_set_of(encoder: Encoder, simulator: Callable[[], Simulator], images: An
     """
     if isinstance(images, int):
         if images < 1:
-            raise UsageError(f"the number of lenses to draw is 1 or more, got {images}")
+            raise UsageError(f"the number of lenses must be 1 or more, got {images}")
         lenses = SimulatedLenses(simulator(), seed=seed, split=split, index=images)
         return lenses.to(next(encoder.parameters()).device)
     if isinstance(images, str | Path):

@@ -21,7 +21,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
 """New names by kind, for attributes and functions. A parameter in parentheses identifies the old form of a function."""
 
 MIXINS = {"score": "Scorer", "reconstruct": "Reconstructor", "predict": "Predictor"}
-"""Mixin that a method derives from, by the function that it implements."""
+"""Mixin that a method must derive from, by the function that it implements."""
 
 MOVED_NAMES: Mapping[str, str] = {
     "Chunk": "lenskit.evaluation.Lenses",
@@ -47,7 +47,7 @@ def old_names(kind: str, component: object) -> list[str]:
 
     Args:
         kind: Its kind.
-        component: Its class, or an object. The own attributes of an object are checked, too.
+        component: Its class, or an object. Attributes of the object itself are checked, too.
     """
     loaded = component if isinstance(component, type) else type(component)
     own: list[Mapping[str, Any]] = [

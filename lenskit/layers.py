@@ -26,7 +26,7 @@ COMPONENTS = {"simulator": "simulator", "data": "dataset", "pairs": "pairs", "me
 SECTIONS = ("train", "input", "monitor", *COMPONENTS, "optimizer")
 
 UNREADABLE = (ValueError, RecursionError)
-"""Errors of tomllib: no valid TOML, no UTF-8, a number with too many digits, or lists nested too deeply."""
+"""Errors of tomllib for invalid TOML, invalid UTF-8, numbers with too many digits and lists nested too deeply."""
 
 
 class FileLayer(dict[str, Any]):
@@ -82,7 +82,7 @@ def read_assignment(text: str) -> Layer:
     The value is read as TOML. If that fails, it is a plain string.
 
     Raises:
-        UsageError: The text has another form, or several lines.
+        UsageError: The text has a different form, or several lines.
     """
     key, value = split_assignment(text)
     return assignment(key, value)
@@ -110,7 +110,7 @@ def assignment(key: str, value: Any) -> Layer:
         value: The value, or its text.
 
     Raises:
-        UsageError: The key has another form, or the text has several lines.
+        UsageError: The key has a different form, or the text has several lines.
     """
     if isinstance(value, str):
         if len((text := f"{key}={value}").splitlines()) > 1:
@@ -137,7 +137,7 @@ def not_assigned(text: str) -> UsageError:
 def merge(layers: Iterable[Layer]) -> Layer:
     """Merge layers, such as the flags of one command, into one layer.
 
-    No component may be named in two of them.
+    The layers must not name different components for a section.
 
     Raises:
         UsageError: A section is unknown, or is not a table.
@@ -151,7 +151,7 @@ def merge(layers: Iterable[Layer]) -> Layer:
 
 
 def over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Override options by others.
+    """Override the options `below` by `values`.
 
     Nested tables, such as the options of a part of a pair strategy, are merged.
     """
@@ -162,7 +162,7 @@ def over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sections(layer: Mapping[str, Any]) -> None:
-    """Check that a layer holds only tables of known names.
+    """Check that each section of a layer is known and is a table.
 
     Raises:
         UsageError: A section is unknown, or is not a table.
@@ -172,4 +172,4 @@ def check_sections(layer: Mapping[str, Any]) -> None:
             hint = meant(section, SECTIONS, f"the sections are {listed(SECTIONS)}")
             raise UsageError(f"unknown section {quoted(section)}; {hint}")
         if not isinstance(values, Mapping):
-            raise UsageError(f"section {section!r} holds options, got {quoted(values)}")
+            raise UsageError(f"section {section!r} must be a table of options, got {quoted(values)}")

@@ -25,8 +25,8 @@ def held(folder: Path) -> Iterator[Callable[[], bool]]:
     systems have no locks. The context is entered without a lock there.
 
     Yields:
-        A function that returns whether the locked directory is still in its place. With no lock, it returns whether
-        there is a directory.
+        A function that returns whether the locked directory was neither moved nor removed. Without a lock, it returns
+        whether the directory exists.
 
     Raises:
         LenskitError: Another process holds the lock.

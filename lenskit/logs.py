@@ -25,8 +25,7 @@ class OneLine(logging.Formatter):
 class Screen(logging.Handler):
     """Handler that writes records to stderr, wrapped at the width of a terminal.
 
-    Each record goes to the current `sys.stderr`. A progress bar may have replaced it, so that lines appear above the
-    bar.
+    Each record goes to the current `sys.stderr`, which a progress bar replaces so that lines appear above the bar.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""Names of components, and the rules for components."""
+"""Names of components, and checks of the records of components."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lenskit.verbs import VERBS
 from lenskit.words import quoted
 
 BUNDLED = "lenskit-ssl"
-"""Distribution of the bundled components. Files record these by their names alone."""
+"""Distribution of the bundled components. Files record bundled components by name, without the distribution."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -21,7 +21,7 @@ WITHOUT_ARGUMENT = ("dataset", "command", "format", *FILES)
 """Kinds whose names take no argument after a colon."""
 
 BEST = "best"
-"""Folder of a run's results that holds the results of its best encoder."""
+"""Subfolder of a run's results, for the results of the best encoder."""
 
 
 class Name(NamedTuple):
@@ -49,7 +49,7 @@ def without_distribution(name: str) -> str:
 
 
 def is_same_distribution(one: str, other: str) -> bool:
-    """Whether two names are the same distribution: `Lenskit_Foo`, `lenskit-foo`."""
+    """Whether two names mean one distribution: `Lenskit_Foo` and `lenskit-foo` do."""
     return _normal(one) == _normal(other)
 
 
@@ -76,39 +76,40 @@ def _interface_fault(interface: Any) -> str:
     if interface == INTERFACE:
         return ""
     update = "the plugin" if interface < INTERFACE else BUNDLED
-    return f"it was written for plugin interface {shown(interface)}, this lenskit has {INTERFACE}: update {update}"
+    written = f"it was written for plugin interface {shown(interface)}"
+    return f"{written}, but this version of lenskit has {INTERFACE}: update {update}"
 
 
 def _name_fault(kind: str, name: Any) -> str:
     if type(name) is not str or not NAME.fullmatch(name):
         return (
-            "a name has up to 64 lower-case letters, digits, dots, hyphens and underscores, "
-            "and begins with a letter or a digit"
+            "a name must have up to 64 lower-case letters, digits, dots, hyphens and underscores, "
+            "and begin with a letter or a digit"
         )
     if name.endswith(".toml"):
-        return "a name does not end in .toml, which means a file"
+        return "a name must not end in .toml, which marks a file"
     if kind == "pairs" and "." in name:
-        return "a name of pairs has no dot, which stands before an option (--set pairs.NAME.OPTION=VALUE)"
+        return "a name of pairs must not contain a dot, which precedes an option (--set pairs.NAME.OPTION=VALUE)"
     if kind in ("evaluation", "command") and name in VERBS:
-        return "lenskit has a verb of that name"
+        return "lenskit has a verb of this name"
     if kind == "evaluation" and name == BEST:
-        return f"a run keeps the results of its best encoder in the folder {BEST}"
+        return f"the folder {BEST} of a run is for the results of its best encoder: choose a different name"
     return ""
 
 
 def _other_fault(kind: str, component: Component) -> str:
     target, summary, argument, digests = component.target, component.summary, component.argument, component.digests
     if type(summary) is not str or len(summary.splitlines()) > 1:
-        return f"a summary is one line of text, got {shown(summary)}"
+        return f"a summary must be one line of text, got {shown(summary)}"
     if type(target) is not str or not _is_target(kind, target):
         form = "package:path" if kind in (*FILES, "encoder") else "package.module:name"
-        return f"a target of this kind is written {form}, got {shown(target)}"
+        return f"a target of this kind must have the form {form}, got {shown(target)}"
     if argument is not None and (type(argument) is not str or not argument.isidentifier()):
-        return f"argument is the name of an option, got {shown(argument)}"
+        return f"argument must be the name of an option, got {shown(argument)}"
     if argument is not None and kind in WITHOUT_ARGUMENT:
-        return "components of this kind have no argument"
+        return "components of this kind take no argument"
     if not isinstance(digests, Mapping) or not all(type(text) is str for pair in digests.items() for text in pair):
-        return f"digests holds the digest of each file by name, got {shown(digests)}"
+        return f"digests must map each file name to its digest, got {shown(digests)}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The optimiser of a run."""
+"""Optimiser of a run: construction, learning rate and parameter groups."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def check_groups(module: nn.Module, groups: Iterable[dict[str, Any]]) -> None:
     """Check that each trained parameter of a module is in exactly one group.
 
     Args:
-        module: The module. Its trained parameters have `requires_grad`.
+        module: The module. A parameter is trained if it has `requires_grad`.
         groups: Parameter groups: dictionaries with a list `modules`.
 
     Raises:
@@ -98,7 +98,7 @@ def check_groups(module: nn.Module, groups: Iterable[dict[str, Any]]) -> None:
         if parameter.requires_grad and (count := times.get(parameter, 0)) != 1:
             raise LenskitError(
                 f"parameter_groups() of {type(module).__name__} has the parameter {name} in "
-                f"{f'{count} groups' if count else 'no group'}: put each parameter with requires_grad into one"
+                f"{f'{count} groups' if count else 'no group'}: put each parameter with requires_grad into one group"
             )
 
 
@@ -122,7 +122,7 @@ def _split(modules: Iterable[nn.Module], decay_all: bool) -> tuple[list[nn.Param
 def _not_decayed(module: nn.Module) -> Iterator[str]:
     """Yield the names of parameters that a network excludes from weight decay.
 
-    It lists them in its method `no_weight_decay`, as the networks of timm do.
+    The network lists these names in a method `no_weight_decay`, as the networks of timm do.
     """
     for prefix, part in module.named_modules():
         if callable(getattr(part, "no_weight_decay", None)):

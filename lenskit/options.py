@@ -1,7 +1,7 @@
 """Options of a component: the keyword-only arguments of its constructor.
 
-A component declares nothing else. The annotation of an argument gives the type of the option, the default its value if
-omitted, and the `Args:` section of the docstring its meaning. pydantic validates options before any work starts.
+The annotation of an argument is the type of the option, and its default is the default of the option. The `Args:`
+section of the docstring explains the option. pydantic validates options before any work starts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LARGEST = 3.4028234663852886e38
 def at_most(limit: float) -> AfterValidator:
     """Return a validator for an upper limit that excludes only absurd values.
 
-    Unlike `Le`, the limit is not shown when the option is explained. Write it after the type, as in
+    Unlike `Le`, the limit is not shown in the help of the option. Write it after the type, as in
     `Annotated[int, Ge(1), at_most(64)]`.
     """
 
@@ -118,13 +118,13 @@ def validate(
 
     Args:
         component: The class.
-        values: The given options.
+        values: The options to validate.
         where: Name of the component in messages, such as `method 'simsiam'`.
         see: Command that shows all options.
 
     Returns:
-        The arguments of the class's constructor, and the same as plain values that TOML can hold. The plain values do
-        not contain options that are None.
+        The arguments of the class's constructor, and the options as plain values that TOML can hold, without options
+        that are None.
 
     Raises:
         UsageError: An option is unknown or has a wrong value. The message names the option and its accepted values.
@@ -157,7 +157,7 @@ def validate(
 
 
 def _unfit(value: Any) -> str:
-    """Return the reason why no option can hold a value, or an empty text.
+    """Return the reason why a value fits no option, or an empty text.
 
     Values in lists and tables are checked, too.
     """
@@ -200,7 +200,7 @@ def _model(component: type) -> type[BaseModel]:
 def _meanings(component: type) -> dict[str, str]:
     """Return the meaning of each argument in the docstrings of a class.
 
-    The docstrings of the class and its constructor come before those of its ancestors.
+    The docstrings of the class and its constructor take precedence over those of its ancestors.
     """
     meanings: dict[str, str] = {}
     for ancestor in reversed(component.__mro__):

@@ -38,7 +38,7 @@ def is_known(component: object) -> bool:
 
 
 def told(error: BaseException, module: str) -> str:
-    """Return an error in one line with its place.
+    """Return an error and its place in the code, in one line.
 
     For example `KeyError: 'x' (my_plugin.sim, line 12)`.
 

@@ -13,11 +13,11 @@ SIGNS = (
     "failed to allocate",
     "Storage size calculation overflowed",
 )
-"""Words of memory errors that are a plain RuntimeError. They come from cuBLAS, oneDNN and the allocator, or report a
-tensor whose size in bytes exceeds 64 bits."""
+"""Texts in memory errors that are a plain RuntimeError: from cuBLAS, oneDNN and the allocator, or about a tensor whose
+size in bytes exceeds 64 bits."""
 
 TOO_BIG = ("array is too big", "Maximum allowed dimension exceeded")
-"""Words of numpy's errors about arrays whose size exceeds 64 bits."""
+"""Texts in numpy's errors about arrays whose size exceeds 64 bits."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

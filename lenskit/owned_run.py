@@ -27,14 +27,15 @@ from lenskit.words import listed
 _LOGGED = re.compile(
     r"wandb/(offline-)?run-(?P<wandb>[^/@]+)/.* | mlflow/artifacts/(?P<mlflow>[^/]+)(/.*)?", re.VERBOSE
 )
-"""Files of loggers for a single run. Their folder's name holds the identifier of the run, for W&B after a date."""
+"""Files that a logger wrote for one run. The name of their folder contains the identifier of the run, for W&B after a
+date."""
 
 
 def not_of_a_run(path: Path) -> list[str] | None:
     """Return the names of files in a run directory that lenskit did not write.
 
     A run directory has a configuration (`run.toml`) and a provenance (`provenance.json`). If a command was killed while
-    it made or removed the run, there may be only one of the two files, or only a partial file.
+    it created or removed the run, there may be only one of the two files, or only a partial file.
 
     Returns:
         Paths relative to the directory; None if it is not a run directory.
@@ -61,7 +62,7 @@ def _identity(file: Path) -> str:
 
 
 def _is_logged_by_another(name: str, identity: Mapping[str, str]) -> bool:
-    """Whether a file belongs to another run of W&B or MLflow.
+    """Whether a file belongs to a different run of W&B or MLflow.
 
     MLflow may keep several runs of an experiment in this directory.
     """
@@ -74,7 +75,7 @@ def _is_logged_by_another(name: str, identity: Mapping[str, str]) -> bool:
 def _marked(path: Path) -> list[str]:
     """Return the name of the lock file if it has content.
 
-    The lock file of lenskit is empty, so this is a file of the user.
+    The lock file of lenskit is empty. A file with content belongs to the user.
     """
     lock = path / "run.lock"
     return [lock.name] if lock.is_file() and not lock.is_symlink() and lock.stat().st_size else []
@@ -89,7 +90,7 @@ def _is_origin(path: Path) -> bool:
 
 
 def _may_be_config(path: Path) -> bool:
-    """Whether run.toml is a configuration, or only the provenance file is left."""
+    """Whether run.toml is a configuration, or provenance.json is the only file."""
     if not (path / RUN).exists():
         return {child.name for child in path.iterdir()} == {ORIGIN}
     try:
@@ -101,7 +102,7 @@ def _may_be_config(path: Path) -> bool:
 def _is_own_config(path: Path) -> bool:
     """Whether run.toml has exactly the text that lenskit writes.
 
-    A file written by hand would lack some of the options, which lenskit writes completely.
+    lenskit writes all options. A file written by hand usually lacks some.
     """
     try:
         return Config.from_toml(path / RUN).to_toml() == (path / RUN).read_text(encoding="utf-8")
@@ -117,8 +118,8 @@ def check_run_free(path: Path, overwrite: bool = False) -> None:
         overwrite: Whether an existing run may be replaced.
 
     Raises:
-        UsageError: The path exists and `overwrite` is not set. Or `overwrite` is set, but the path is not a run
-            directory, is being trained, or holds files that lenskit did not write. Or the path is in a run or a store.
+        UsageError: The path exists and `overwrite` is not set. Or the path is not a run directory, is being trained, or
+            holds files that lenskit did not write. Or the path is in a run or a store.
         LenskitError: The directory cannot be written.
     """
     check_outside(path)
@@ -127,28 +128,28 @@ def check_run_free(path: Path, overwrite: bool = False) -> None:
         check_writable(path)
     except UsageError:
         if not os.path.lexists(path):
-            raise LenskitError(f"the run directory {path} cannot be made: Not a directory") from None
+            raise LenskitError(f"the run directory {path} cannot be created: Not a directory") from None
         if path.is_symlink() and not path.exists():
-            raise UsageError(f"{path} is a link that leads nowhere: choose another --out") from None
+            raise UsageError(f"{path} is a broken link: choose another --out") from None
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     strangers = not_of_a_run(path)
     if strangers is None:
         raise UsageError(
-            f"{path} is no run directory, so --overwrite leaves it alone"
+            f"{path} is not a run directory, so --overwrite does not replace it"
             if overwrite
-            else f"{path} exists and is no run: choose another --out"
+            else f"{path} exists and is not a run: choose a different --out"
         )
     if not overwrite:
-        hints = [f"go on with --resume {path}"] if (path / RUN).is_file() else []
+        hints = [f"resume it with --resume {path}"] if (path / RUN).is_file() else []
         hints += [] if strangers else ["replace it with --overwrite"]
-        raise UsageError(f"{path} exists: {', '.join(['choose another --out', *hints[:-1]])}, or {hints[-1]}")
+        raise UsageError(f"{path} exists: {', '.join(['choose a different --out', *hints[:-1]])}, or {hints[-1]}")
     if is_held(path):
-        raise UsageError(f"{path} is being trained by another process, so --overwrite leaves it alone")
+        raise UsageError(f"{path} is being trained by another process, so --overwrite does not replace it")
     if strangers:
         raise UsageError(
-            f"{path} holds {listed(strangers, 3)}, which lenskit did not write there, so --overwrite leaves it "
-            "alone: move your files, or choose another --out"
+            f"{path} holds {listed(strangers, 3)}, which lenskit did not write, so --overwrite does not "
+            "replace it: move your files, or choose a different --out"
         )
 
 
@@ -164,7 +165,7 @@ def check_no_input(out: Path, config: Config) -> None:
     """
     for text in _texts(config.sections):
         if os.sep in text and os.path.exists(text) and inside(Path(text), out):
-            raise UsageError(f"{text} is an input of this run, and in {out}: choose another --out")
+            raise UsageError(f"{text} is an input of this run, and in {out}: choose a different --out")
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -190,8 +191,8 @@ def sweep(path: Path) -> None:
 def empty_run(path: Path) -> None:
     """Remove the contents of a run directory, if there is one.
 
-    The order keeps the rest recognisable if the process is killed: lists of files are removed after their files, and
-    `run.toml` and `provenance.json` last.
+    Lists of files are removed after their files, and `run.toml` and `provenance.json` last. If the process is killed,
+    the remaining files are still recognised as a run.
     """
     if not path.is_dir():
         return

@@ -1,9 +1,9 @@
 """Recognition of files that lenskit wrote.
 
-lenskit replaces its own files, and never removes other files. In a folder, a file is lenskit's if the folder's kind has
-a file of that name, or if a list in the folder names it. The lists are `files` in a `results.json`, and
-`lenskit-files.json`, which names the files of evaluations that do not list them. A single page or picture contains a
-mark (`STAMP`). Links are not followed, and count as files of others unless the folder's kind has such a link.
+lenskit replaces its own files, and never removes other files. A file in a folder counts as lenskit's if
+lenskit gives this name to a file in such a folder, or if a list in the folder names the file. The lists are `files` in
+`results.json`, and `lenskit-files.json` for evaluations that do not list their files. A single page or picture contains
+a mark (`STAMP`). Links are not followed. They count as foreign unless lenskit writes such a link there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ STAMP = "written by lenskit, which may replace it"
 """Mark in every page and picture, which allows lenskit to replace it."""
 
 Owns = Callable[[str], bool]
-"""Whether lenskit writes an entry of a name. It is relative to the folder; a folder ends with `/`, a link with `@`."""
+"""Function that returns whether lenskit writes an entry of a name. The name is relative to the folder; the name of a
+folder ends with `/`, the name of a link with `@`."""
 
 
 def stamp() -> str:
@@ -51,8 +52,8 @@ def strangers(
     Args:
         folder: The folder.
         owns: Whether lenskit writes an entry of a name.
-        tree: Returns the files in an inner folder that lenskit did not write, if the folder's content shows its kind.
-            It returns None for other folders, which `owns` and the lists decide on.
+        tree: Function that returns the foreign files of an inner folder if the content shows the kind of the folder.
+            Otherwise it returns None, and `owns` and the lists decide.
         at: Prefix of the names in the folder.
 
     Returns:
@@ -86,7 +87,7 @@ def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) 
 
     Args:
         folder: The folder.
-        evaluation: Name of an evaluation. Lists of other evaluations are ignored; empty: no list is ignored.
+        evaluation: Name of an evaluation. Lists of different evaluations are ignored. If empty, all lists are read.
         lists: Names of the lists to read.
     """
     names: set[str] = set()
@@ -121,9 +122,9 @@ def object_in(path: Path) -> dict[str, Any]:
 
 
 def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
-    """Return the names of the result files of an earlier version.
+    """Return the names of the result files that an earlier version wrote.
 
-    That version kept no list, but always used the same names.
+    Earlier versions wrote no list, but always used the same names.
     """
     if not {"title", "settings", "table"} <= results.keys():
         return []
@@ -137,9 +138,10 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
 
 @contextmanager
 def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
-    """List files that are created or changed in the context.
+    """Record the names of files that are created or changed in the context.
 
-    Their names are added to the `lenskit-files.json` of their folder. For evaluations that do not list their files.
+    The names are added to `lenskit-files.json` in the same folder. This is for evaluations that do not list their files
+    themselves.
 
     Args:
         folders: The folders.

@@ -1,4 +1,4 @@
-"""Pictures of the views of lenses, with their shared and unshared parameters."""
+"""Plots of the views of lenses, with their parameters in the captions."""
 
 from __future__ import annotations
 
@@ -29,31 +29,34 @@ PER_LINE = 6
 """Largest number of lenses in a row."""
 
 PANEL = 1.75
-"""Width and height of an image in inches."""
+"""Width of a plotted image in inches."""
 
 DARK, BRIGHT = 1.0, 99.95
-"""Percentiles of an image's pixels that are drawn black and white, so that a few bad pixels have no effect."""
+"""Percentiles of the pixels at the two ends of the colour scale, so that a few bad pixels have no effect.
+
+Colour composites take ten times `DARK` as the black level.
+"""
 
 CHARACTERS = 28
-"""Number of characters that fit below an image."""
+"""Largest number of characters of a line below an image."""
 
 RGB = (0, 1, 2)
-"""Channels that are drawn red, green and blue, of images that have three."""
+"""Channels that are shown as red, green and blue, in images with three channels or more."""
 
 MAGMA = colormaps["magma"]
-"""Colours of images that have one channel."""
+"""Colour map of images that are not shown as red, green and blue."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Views of several lenses that are drawn together.
+    """Views of several lenses that are plotted together.
 
     Attributes:
         title: Title of the group.
         labels: Label of each view.
         images: (lenses, views, channels, height, width).
         parameters: Parameters in the captions, in this order.
-        values: For each of them, (lenses, views); NaN if unknown.
+        values: Values (lenses, views) by the name of the parameter; NaN if unknown.
         names: Name of each lens; empty for lenses without names.
     """
 
@@ -66,13 +69,13 @@ class Views:
 
 
 def draw_views(groups: Sequence[Views], rgb: Sequence[int] = RGB) -> Figure:
-    """Draw groups of views next to each other: lenses as columns, their views as rows.
+    """Plot groups of views next to each other: lenses as columns, views as rows.
 
-    Parameters that all views share are below the lens, the others below each view.
+    Parameters that the views of every lens share are printed below the last view, other parameters below each view.
 
     Args:
         groups: The groups.
-        rgb: Channels that are drawn red, green and blue.
+        rgb: Channels that are shown as red, green and blue.
     """
     layouts = [_Layout(group) for group in groups]
     lines = max(len(layout.title) for layout in layouts)
@@ -92,7 +95,7 @@ def draw_views(groups: Sequence[Views], rgb: Sequence[int] = RGB) -> Figure:
 
 
 def write_picture(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a figure to a file; metadata mark it as a file of lenskit."""
+    """Write a plot to a file, whose metadata mark it as a file of lenskit."""
     picture = BytesIO()
     key = "Software" if path.suffix == ".png" else "Creator"
     save_figure(figure, picture, format=path.suffix[1:], dpi=dpi, metadata={key: STAMP})
@@ -114,9 +117,9 @@ class _Layout:
 
 
 def _captions(group: Views) -> list[list[list[str]]]:
-    """Return the lines below each view of each lens.
+    """Return the lines below each view of each lens, by lens and view.
 
-    Parameters of one view are below it, and shared parameters below the last view.
+    Parameters that differ between views are below each view, and shared parameters below the last view.
     """
     common: list[Parameter] = []
     own: list[Parameter] = []
@@ -154,7 +157,7 @@ def _draw_group(part: SubFigure, group: Views, layout: _Layout, rgb: Sequence[in
 
 
 def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> None:
-    """Draw an image: three channels in colour, any other number as their mean."""
+    """Plot an image: channels `rgb` in colour, or the mean of one or two channels."""
     panel.set_axis_on()
     panel.set(xticks=[], yticks=[])
     for spine in panel.spines.values():
@@ -167,11 +170,11 @@ def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> 
 
 
 def colours(image: NDArray[np.float32], rgb: Sequence[int] = RGB) -> NDArray[np.float64]:
-    """Return the colours (height, width, 3) of a stretched image, from 0 to 1.
+    """Return the RGB colours (height, width, 3) of a stretched image, from 0 to 1.
 
     Args:
         image: (channels, height, width).
-        rgb: Channels that are drawn red, green and blue.
+        rgb: Channels that are shown as red, green and blue.
     """
     if len(image) > 2 and len(rgb) == 3:
         return composite(image[list(rgb)]).astype(np.float64)
@@ -180,16 +183,16 @@ def colours(image: NDArray[np.float32], rgb: Sequence[int] = RGB) -> NDArray[np.
 
 
 def _grey(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float]:
-    """Return the mean of all channels, and the values that are drawn black and white."""
+    """Return the mean of all channels, and the values at the ends of the colour scale."""
     grey = image.mean(0)
     low, high = np.percentile(grey, (DARK, BRIGHT))
     return grey, float(low), float(high)
 
 
 def composite(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the colours (height, width, 3) of three channels, from 0 to 1.
+    """Return the RGB colours (height, width, 3) of three channels, from 0 to 1.
 
-    Each channel has its own black level, but all have the same scale, so that red objects stay red.
+    The black level is separate for each channel. The scale is the same for all channels, so that red objects stay red.
     """
     low = np.percentile(image, 10 * DARK, axis=(1, 2), keepdims=True)
     bright = np.percentile(image - low, BRIGHT)
@@ -197,7 +200,7 @@ def composite(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _packed(texts: Sequence[str]) -> list[str]:
-    """Join texts to lines that fit below an image."""
+    """Join texts into lines that fit below an image."""
     lines: list[str] = []
     for text in texts:
         if lines and _length(lines[-1]) + 3 + _length(text) <= CHARACTERS:
@@ -208,12 +211,12 @@ def _packed(texts: Sequence[str]) -> list[str]:
 
 
 def _length(text: str) -> int:
-    """Estimate the visible number of characters of a text with formulas."""
+    """Estimate the number of visible characters of a text with formulas."""
     return len(re.sub(r"[${}_^]|\\,", "", re.sub(r"\\[a-z]+", "x", text)))
 
 
 def _digits(values: Tensor) -> int:
-    """Return the number of decimals, at most 3, for three significant digits."""
+    """Return the number of decimals, 0 to 3, that shows three digits of the maximum."""
     largest = float(values.nan_to_num(0, 0, 0).abs().max())
     return min(max(2 - math.floor(math.log10(largest)), 0), 3) if largest > 0 else 0
 

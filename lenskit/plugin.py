@@ -10,7 +10,7 @@ def lenskit_pairs():
     return [Component("speckle", "my_plugin.pairs:Speckle", "Views with independent speckle noise")]
 ```
 
-The module `my_plugin.pairs` then has a subclass of the base class of the kind:
+The module `my_plugin.pairs` defines a subclass of the base class of the kind:
 
 ```python
 from lenskit.plugin import Transform

@@ -24,7 +24,7 @@ from lenskit.words import listed, quoted
 
 
 def provenance() -> dict[str, Any]:
-    """Return everything besides the configuration that a result depends on."""
+    """Return the command, versions, devices and git revision that a result depends on."""
     packages = ("lenskit-ssl", "torch", "torchvision", "lightly", "pytorch-lightning", "timm", "lenstronomy", "numpy")
     return {
         "command": sys.argv,
@@ -42,11 +42,11 @@ def not_installed(run: Path, sections: Mapping[str, Any]) -> str:
     """Return a line on the missing distributions of a run, or an empty text.
 
     A distribution is missing if it is not installed, or if the installed version lacks the component. Runs of earlier
-    versions record components without their distribution; then any distribution of the run may be meant.
+    versions record components without a distribution. For these, every recorded distribution of the run is considered.
 
     Args:
         run: The run directory.
-        sections: Its configuration, as it was read.
+        sections: Sections of the run's configuration, as read from `run.toml`.
 
     Returns:
         One line with the `pip install` command; empty if no distribution is missing.
@@ -90,7 +90,7 @@ def _components(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _same(distribution: str, own: str) -> bool:
-    """Whether a distribution is the one that a name states; true if it states none."""
+    """Whether a distribution is `own`; true if `own` is empty."""
     return not own or is_same_distribution(distribution, own)
 
 

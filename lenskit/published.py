@@ -1,4 +1,4 @@
-"""Paths in texts for publication, reduced to names of files and folders."""
+"""Removal of parent folders from paths, for texts that are published."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import PurePosixPath
 from typing import Any
 
 _ABSOLUTE = re.compile(r"file:///[^\s|,;'\"?&=]+|(?<![\w./)])~?/(?!/)[^\s|,;'\"?&=]+")
-"""An absolute path in a sentence."""
+"""Absolute path in a sentence."""
 
 
 def without_folders(value: Any) -> Any:
-    """Return options whose paths are reduced to the names of files and folders.
+    """Return options with each path reduced to the name of its file or folder.
 
     `fits-folder:/home/me/slacs?pixel_scale=0.05` becomes `fits-folder:slacs?pixel_scale=0.05`.
 
     Args:
-        value: Options by name, a list of values, or one value. A path is an absolute one, or one of a file or folder
-            that exists; other texts stay as they are, and so do addresses in the network and names of components.
+        value: Options by name, a list of values, or one value. Absolute paths, and paths of existing files and
+            folders, are reduced. Other texts, URLs and names of components are not changed.
     """
     if isinstance(value, Mapping):
         return {name: each if name == "name" else without_folders(each) for name, each in value.items()}
@@ -41,5 +41,5 @@ def _options(text: str) -> list[tuple[str, str, str]]:
 
 
 def without_absolute_paths(text: str) -> str:
-    """Reduce the absolute paths in a text to names of files and folders."""
+    """Reduce each absolute path in a text to the name of its file or folder."""
     return _ABSOLUTE.sub(lambda match: PurePosixPath(match[0]).name, text)

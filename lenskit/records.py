@@ -1,6 +1,6 @@
-"""Reader of JSON and TOML files, which are validated with pydantic models.
+"""Reading of JSON and TOML files, which are validated with pydantic models.
 
-The result has the fields of the model. Any error is one line that names the file and the field.
+Every error is one line that names the file and the field.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from lenskit.errors import LenskitError
 
 LARGEST = {"JSON": 2**26, "TOML": 2**20}
-"""Largest size of a file in bytes. tomllib takes a second for a megabyte."""
+"""Largest size of a file in bytes. tomllib needs a second for a megabyte."""
 DEEPEST = 64
 """Largest depth of lists and tables, so that readers can use recursion."""
 BITS = 64
@@ -26,7 +26,7 @@ BITS = 64
 
 
 _LONG_KEY = re.compile(rf"""(?:\.[ \t]*[\w"'-]+[ \t]*){{{DEEPEST}}}""")
-"""`a.a.a.a. ...`, for which tomllib takes minutes."""
+"""Dotted key with many parts (`a.a.a.a. ...`), which takes tomllib minutes to parse."""
 
 
 class Record(BaseModel):
@@ -45,7 +45,7 @@ class FiniteRecord(Record):
     @classmethod
     def _is_finite(cls, found: Any) -> Any:
         if _has_infinite(found):
-            raise ValueError("it holds NaN or Infinity, and finite numbers are right")
+            raise ValueError("it holds NaN or Infinity; all numbers must be finite")
         return found
 
 
@@ -108,7 +108,7 @@ def checked(
     """Validate plain values with a model; see `load_json`.
 
     Raises:
-        LenskitError: They do not fit; the message names the field. The class is `error`.
+        LenskitError: The values do not fit the model; the message names the field. The class is `error`.
     """
     if model and not isinstance(found, dict):
         raise error(f"{where} holds no object")
@@ -136,7 +136,7 @@ def _content(path: Path, kind: str, where: str, error: type[LenskitError]) -> by
     except OSError as fault:
         raise error(f"{where} cannot be read: {fault.strerror}") from None
     if len(content) > LARGEST[kind]:
-        raise error(f"{where} is larger than {LARGEST[kind] >> 20} MiB, more than such a file may have")
+        raise error(f"{where} is larger than {LARGEST[kind] >> 20} MiB, the limit for such a file")
     return content
 
 
@@ -146,11 +146,11 @@ def _text(content: str | bytes) -> str:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, and refuse keys that occur twice, which JSON permits."""
+    """Build an object; a key that occurs twice is an error, although JSON permits it."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the field {next(key for key in fields if keys.count(key) > 1)} is there twice")
+        raise ValueError(f"the field {next(key for key in fields if keys.count(key) > 1)} occurs twice")
     return fields
 
 
@@ -167,7 +167,7 @@ def _unsound(found: Any) -> tuple[str, str] | None:
 
     The function does not use recursion, because it guards against deep nesting.
     """
-    # A place is its key and the place above it. Names are needed for messages only.
+    # A place is a key and the place of its container. Its name is built only for a message.
     waiting: list[tuple[Any, Any, int]] = [(None, found, 0)]
     while waiting:
         place, value, depth = waiting.pop()

@@ -20,7 +20,7 @@ from lenskit.words import listed, quoted, shortened
 
 
 class Registry:
-    """Plugins that were found, and their components."""
+    """Installed plugins and their components."""
 
     def __init__(self, plugins: list[Plugin], records: list[Record]) -> None:
         self.plugins = plugins
@@ -29,40 +29,43 @@ class Registry:
 
     @classmethod
     def discover(cls, entry_points: Iterable[metadata.EntryPoint] | None = None) -> Registry:
-        """Load every installed plugin, or those of the given entry points (for tests)."""
+        """Load every installed plugin, or the plugins of some entry points (for tests)."""
         return cls(*find_plugins(entry_points))
 
     def of_kind(self, kind: str) -> list[Record]:
         """Return all components of a kind, sorted by name.
 
-        A bundled component comes before others of the same name.
+        A bundled component comes before other components of the same name.
         """
         records = (record for record in self.records if record.kind == kind)
         return sorted(records, key=lambda r: (r.name, not r.is_bundled, r.plugin.distribution))
 
     def find(self, kind: str, name: str) -> Record:
-        """Return the component of a name: `name`, `name@distribution` or `name:argument`.
+        """Return the component that a name selects.
+
+        The forms are `name`, `name@distribution`, `name:argument` and `name@distribution:argument`.
 
         If several components have the name, the bundled one is returned. A line on standard error reports this once.
 
         Raises:
-            UsageError: No component has the name (the message suggests similar names), or two plugins have one and
-                none is bundled.
+            UsageError: No component has the name (the message suggests similar names), or several have it and none is
+                bundled. Or an argument after a colon is missing, or is not accepted.
         """
         record, *others = self.named(kind, name)
         if others and (kind, record.name) not in self._told:
             self._told.add((kind, record.name))
             choices = " or ".join(r.qualified for r in others)
-            say(f"{in_words(kind)} {record.name!r} is from {record.plugin.distribution}; for another, type {choices}")
+            origin = record.plugin.distribution
+            say(f"{in_words(kind)} {record.name!r} is from {origin}; to use a different one, type {choices}")
         return record
 
     def named(self, kind: str, name: str) -> list[Record]:
-        """Return all components of a name, first the one that the name means.
+        """Return all components with a name; the name selects the first of them.
 
         Nothing is printed.
 
         Raises:
-            UsageError: as for `find`.
+            UsageError: As for `find`.
         """
         head, distribution, argument = parse(name)
         candidates = [r for r in self.of_kind(kind) if r.name == head and _is_of(r.plugin, distribution)]
@@ -83,10 +86,10 @@ class Registry:
         return candidates
 
     def recorded(self, kind: str, name: str) -> str:
-        """Return the name of a component for files; later installations do not change it.
+        """Return the name that files record, which later installations do not change.
 
-        It is `name` for a bundled component and `name@distribution` for another, with `:argument` if there is one. A
-        name that means no component, or several, is returned unchanged.
+        It is `name` for a bundled component, else `name@distribution`, followed by `:argument` if `name` has one. A
+        name that selects no component is returned unchanged.
         """
         try:
             record = self.named(kind, name)[0]
@@ -96,10 +99,10 @@ class Registry:
         return f"{record.recorded}:{argument}" if argument else record.recorded
 
     def find_any(self, name: str) -> list[Record]:
-        """Return the components of a name, of any kind, for `lenskit info`.
+        """Return the components of any kind that have a name, for `lenskit info`.
 
         Raises:
-            UsageError: if there is none.
+            UsageError: No component has the name.
         """
         head, distribution, _ = parse(name)
         named = [r for kind in KINDS for r in self.of_kind(kind) if r.name == head]
@@ -112,7 +115,7 @@ class Registry:
         return matches
 
     def why_refused(self, name: str, kind: str | None = None) -> str:
-        """Return the reason for leaving out a component, or an empty text."""
+        """Return the reason why a component is left out; empty if it is not."""
         head, distribution, _ = parse(name)
         for plugin in self.plugins:
             for refusal in plugin.refused:
@@ -134,7 +137,7 @@ class Registry:
             if distribution and not any(_is_of(plugin, distribution) for plugin in self.plugins):
                 message += f": no plugin of {shortened(distribution)} is installed"
             known = listed(typed, see=f"`lenskit list {KINDS[kind]}`")
-            message += f"; there are {known}" if typed else "; no plugin has any"
+            message += f"; there are {known}" if typed else "; no plugin provides one"
         if "LENSKIT_PLUGINS" in os.environ:
             message += " (LENSKIT_PLUGINS restricts the plugins that are loaded)"
         if broken := sum(bool(p.error or p.refused) for p in self.plugins):
@@ -149,5 +152,5 @@ def registry() -> Registry:
 
 
 def _is_of(plugin: Plugin, distribution: str) -> bool:
-    """Whether a plugin is of a distribution; an empty text means any distribution."""
+    """Whether a plugin belongs to a distribution; an empty string means any."""
     return not distribution or is_same_distribution(plugin.distribution, distribution)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lenskit.run import Run
 
 NO_INPUTS = ("output", "name", "title", "simulator", "set")
-"""Options of evaluations that are not input paths, even if a file has such a name."""
+"""Options of evaluations that are never input paths, even if a file has the name of their value."""
 
 
 @contextmanager
@@ -39,23 +39,23 @@ def going_to(
     output: str | PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Direct the output of an evaluation, and list files that it does not list itself.
+    """Set the output folders of an evaluation, and record the files that it writes.
 
     Args:
         name: Name of the evaluation.
         judge: The evaluation.
-        subjects: Its subjects.
-        options: Its options, as given. Those that are paths are never written to.
-        given: Its inputs, which are never written to either.
-        output: The folder in place of those in the runs. For several subjects it has one subfolder each.
+        subjects: Runs and embeddings to evaluate.
+        options: Options of the evaluation. Paths among them are inputs, which are never overwritten.
+        given: Further input paths, which are never overwritten.
+        output: Folder for the results, in place of a folder in each run. Each of several subjects gets a subfolder.
         overwrite: Whether to replace files that the evaluation did not write.
 
     Raises:
-        UsageError: An existing file is in the way.
+        UsageError: The folder cannot be used, or an existing file may not be replaced.
         LenskitError: The folder cannot be written.
     """
     if output is not None and not fspath(output):
-        raise UsageError("--output takes a folder, got nothing")
+        raise UsageError("--output must be a folder, got an empty text")
     folder = None if output is None else Path(output)
     tables = [subject.path for subject in subjects if not is_run(subject.path)]
     named = [value for option, value in options.items() if option not in NO_INPUTS]
@@ -78,7 +78,7 @@ def going_to(
             places = {key: free_place(place) for key, place in places.items()}
     with asking(replace(wish, places=places)):
         if twice := [place for place, times in Counter(places.values()).items() if times > 1]:
-            raise UsageError(f"the results of two subjects would go to {twice[0]}: say where to, with --output FOLDER")
+            raise UsageError(f"the results of two subjects would go to {twice[0]}: choose a folder with --output")
         folders = dict.fromkeys([*places.values(), *([folder] if folder else [])])
         for place in folders if judge.files != () else ():
             check_free(place, judge.files or (RESULTS,))
@@ -95,7 +95,7 @@ def _settings(judge: Evaluation, options: Mapping[str, Any]) -> dict[str, Any]:
 def _without_place(value: Any) -> Any:
     """Reduce `[READER:]PATH[?OPTION=VALUE]` to reader and options.
 
-    So the same data are equal in any spelling.
+    So the settings of equal data are equal, however the path is spelled.
     """
     if isinstance(value, list | tuple):
         return [_without_place(each) for each in value]
@@ -109,7 +109,7 @@ def _without_place(value: Any) -> Any:
 
 
 def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:
-    """Return the folder names of several subjects; empty for one."""
+    """Return a subfolder name for each of several subjects; empty for one subject."""
     labels: dict[Path, str] = {}
     for subject in subjects if len(subjects) > 1 else ():
         name, number = subject.name, 1

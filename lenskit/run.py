@@ -1,12 +1,12 @@
-"""Run directory: its contents, and how it is opened.
+"""Run directory.
 
 run.toml            the resolved configuration: `lenskit train --config DIR/run.toml` repeats the run
-provenance.json     its identity; versions, plugin distributions, command, device, git revision of the folder it was
-                    started in
+provenance.json     identity of the run; versions, plugin distributions, command, device, git revision of the working
+                    directory
 metrics.jsonl       a line of metrics every few batches
 checkpoints/        last.ckpt, from which the run resumes
 encoder/            the encoder: model.safetensors and encoder.json
-best/               the best encoder by the probes during training, if there were any
+best/               the best encoder by the probes during training, if the run has probes
 evaluations/        one folder per evaluation
 run.lock            locked by the training process
 train.log           log of the training
@@ -46,24 +46,24 @@ from lenskit.run_files import ORIGIN, RUN
 log = logging.getLogger("lenskit")
 
 MARKS = ("run.toml", "run.toml.part")
-"""Files that mark a directory as a run; an earlier version left the second if it was killed as it began."""
+"""Files that mark a directory as a run. An earlier version left the second file if it was killed at the start."""
 
 
 BEST = "best"
-"""Folder of the encoder that did best in the probes while training."""
+"""Folder of the encoder with the best score in the probes during training."""
 
 
 class Run:
     """Existing run directory.
 
     Args:
-        path: The directory; or its folder `best`, for the same run with its best encoder in place of its last.
-        config: Configuration, for a process of several that does not create the directory. Another process is creating
-            it, so no file is read.
+        path: The directory; or its folder `best`, for the same run with the best encoder in place of the last encoder.
+        config: Configuration of a run that this process, or the first of several processes, creates. No file is then
+            read.
 
     Raises:
         UsageError: The path is not a run directory.
-        LenskitError: A section is missing in its configuration.
+        LenskitError: The configuration lacks a section.
     """
 
     def __init__(self, path: Path | str, config: Config | None = None) -> None:
@@ -73,9 +73,9 @@ class Run:
             self.path = self.path.parent
         self.config = config or self._read_config()
         self.is_there: Callable[[], bool] = self.path.is_dir
-        """Whether the directory is the one that was opened: whoever trains it knows better."""
+        """Function that returns whether the directory still exists. During training it also detects a replacement."""
         self.stopped_by = 0
-        """The number of the signal that stopped its training just now, or 0."""
+        """Number of the signal that stopped the training in this process, or 0."""
 
     def _read_config(self) -> Config:
         if not self.path.is_dir():
@@ -114,7 +114,7 @@ class Run:
             write_atomically(path / RUN, config.to_toml())
             write_atomically(path / ORIGIN, json.dumps(origin, indent=2) + "\n")
         except OSError as error:
-            raise LenskitError(f"the run directory {path} cannot be made: {error.strerror}") from error
+            raise LenskitError(f"the run directory {path} cannot be created: {error.strerror}") from error
         return cls(path, config)
 
     @property
@@ -142,7 +142,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """Name in messages, which commands also accept."""
+        """Path of the run in messages, which commands accept."""
         return str(self.path / BEST if self.best else self.path)
 
     @property
@@ -161,7 +161,7 @@ class Run:
         return self.path / LAST
 
     def check_there(self) -> None:
-        """Check that the directory exists, because a write would recreate it.
+        """Check that the directory still exists, because a write would recreate it.
 
         Raises:
             LenskitError: The directory does not exist.
@@ -169,7 +169,7 @@ class Run:
         if not self.is_there():
             raise LenskitError(
                 f"the run directory {self.path} was removed or moved while it was in use: nothing more is written "
-                "there; put it back and go on with --resume, or train again"
+                "there; put it back and continue with --resume, or train again"
             )
 
     @property
@@ -211,7 +211,7 @@ class Run:
     def method(self) -> Method:
         """Return the trained method, in eval mode, on the CPU, with backbone and heads.
 
-        With `train.ema` all weights are averaged, as those of the encoder are.
+        With `train.ema` all weights are averages, as in the encoder.
 
         Raises:
             LenskitError: The run has no checkpoint, or was opened as `RUN/best`, which has only a backbone.
@@ -252,8 +252,8 @@ class Run:
     ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
         """Return anomaly scores of images by the method of the run.
 
-        The arguments are those of `embed`. The seed is also that of torch's generator during scoring. Bundled methods
-        draw no numbers from it, so their scores do not depend on the seed.
+        The arguments are those of `embed`. The seed also seeds torch's generator during scoring. Bundled methods do not
+        use this generator, so their scores do not depend on the seed.
 
         Returns:
             Scores (n,), higher is more anomalous, and the values (n,) of each recorded parameter; no values for an
@@ -263,7 +263,7 @@ class Run:
             UsageError: The network of the run cannot take the images.
             LenskitError: The method has no score, or there is only a backbone.
         """
-        missing = "has no score of its own; an evaluation may judge it by other means: see `lenskit list evaluations`"
+        missing = "does not score images; an evaluation may score them: see `lenskit list evaluations`"
         return self._apply("score", missing, images, seed, split, batch_size, device)
 
     def reconstruct(
@@ -279,7 +279,7 @@ class Run:
             UsageError: The network of the run cannot take the images.
             LenskitError: The method cannot reconstruct, or there is only a backbone.
         """
-        return self._apply("reconstruct", "makes no images", images, seed, split, batch_size, device)
+        return self._apply("reconstruct", "does not reconstruct images", images, seed, split, batch_size, device)
 
     def _apply(
         self, what: Answer, missing: str, images: Any, seed: int, split: str, batch_size: int, device: str
@@ -294,7 +294,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, list[Any]]:
-        """Return the metrics of the run as columns, ready for a data frame.
+        """Columns of the metrics of the run, ready for a data frame.
 
         Each column has one entry per line of `metrics.jsonl`, None if the line lacks it.
         """
@@ -313,10 +313,10 @@ class Run:
             UsageError: The run was trained on stored images, and no simulator is named.
         """
         if name is None and "simulator" not in self.config.sections:
-            raise UsageError(f"{self.path} was trained on stored images: say which --simulator to judge it on")
+            raise UsageError(f"{self.path} was trained on stored images: pass --data PATH or --simulator NAME")
         return self.simulator_config(name, **options).build("simulator")
 
     def simulator_config(self, name: str | None = None, **options: Any) -> Config:
-        """Return the configuration of `simulator`, with the value of each option."""
+        """Return the configuration of the simulator that `simulator` returns."""
         own = self.config.sections["simulator"] if name is None else {"name": name}
         return Config.resolve({"simulator": own | options}, only=("simulator",))

@@ -15,13 +15,13 @@ _WRITTEN = re.compile(
     | (encoder|best)/{_WEIGHTS}
     | export/((timm|onnx)/(model\.safetensors|config\.json|README\.md|encoder\.onnx)?)?
     | tensorboard/(events\.out\.tfevents\.[^/]+|hparams\.yaml)?
-    | evaluations/(best/)?embed/features\.npz  # of versions of before
+    | evaluations/(best/)?embed/features\.npz  # of earlier versions
     | wandb/((offline-)?run-[^/@]+/.* | latest-run@ | debug[^/]*\.log@? | lenskit-id | wandb-resume\.json)?
     | mlflow/(artifacts/.* | mlflow\.db(-\w+)? | lenskit-id)?""",
     re.VERBOSE,
 )
 _OLD_PART = re.compile(r"((run\.toml|provenance\.json|checkpoints/last\.ckpt)|(encoder|best)/.*)\.part")
-"""Parts as versions of before called them."""
+"""Partial files, as earlier versions named them."""
 
 
 def writes(name: str) -> bool:
@@ -33,5 +33,5 @@ def writes(name: str) -> bool:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a directory is a run, which need not be whole."""
+    """Whether a directory is a run, which may be incomplete."""
     return (path / RUN).is_file() and (path / ORIGIN).is_file()

@@ -1,4 +1,4 @@
-"""Overview of runs: their states, differences and curves."""
+"""Overview of runs: states, differences and training curves."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ CURVES = {
     "effective_rank": "effective rank",
     "probe_rank": "effective rank, probe",
 }
-"""Plotted metrics and their labels. Metrics with one curve per panel are left to other plots."""
+"""Metrics to plot, one panel each, and the labels of their axes."""
 
 
 HUGE = 1e100
-"""Figures that no axis can show."""
+"""Larger metrics are not plotted, because no axis can show them."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """State of a run.
+    """State and results of a run.
 
     Attributes:
-        path: Its directory.
-        state: `running` in some process; `finished`; `stopped` by a user or killed; `failed` with an error; `damaged`
-            if it cannot be read.
-        recipe: Name of its recipe, if any.
-        method: Name of its method.
-        pairs: Name of its pair strategy.
-        backbone: Name of its backbone.
-        batches: Completed batches, by its metrics or its encoder.
-        of: Batches of the complete run, after a first encoder is saved.
-        probe: Best score of its probes.
+        path: Run directory.
+        state: `running` in a process; `finished`; `stopped` by a user or killed; `failed` with an error; `damaged` if a
+            file cannot be read.
+        recipe: Name of the recipe, if any.
+        method: Name of the method.
+        pairs: Name of the pair strategy.
+        backbone: Name of the backbone.
+        batches: Number of batches done, from the metrics or the encoder.
+        of: Number of batches of the complete run; None until the first encoder is saved.
+        probe: Best score of the probes.
         rate: Median number of lenses per second.
-        note: Reason of a failure, or the damaged file.
+        note: Error of a failed run, or the damaged files.
     """
 
     path: str
@@ -78,10 +78,10 @@ class Comparison:
     """Differences between runs.
 
     Attributes:
-        runs: Their summaries.
-        differences: Values of each run by `section.option`; None for a run without the option.
+        runs: Summaries of the runs.
+        differences: For each `section.option` that differs, the value of each run; None for a run without the option.
         figures: Latest metrics of each run by name; None for a run without the metric.
-        lines: Their metrics.
+        lines: All lines of metrics of each run.
     """
 
     runs: list[Summary]
@@ -100,7 +100,7 @@ def find(folders: Iterable[Path]) -> list[Summary]:
     """Return summaries of runs.
 
     Args:
-        folders: Runs, or folders of runs.
+        folders: Run directories, or folders that contain run directories.
 
     Returns:
         Summaries in the order of `folders`, and by name within a folder.
@@ -125,7 +125,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def summary(folder: Path) -> Summary:
-    """Return the state of a run, also of a damaged run."""
+    """Return the summary of a run, which may be damaged."""
     damages: list[str] = []
     config = _read(damages, folder / "run.toml", lambda path: _sections(read_layer(path)), {})
     if config == {} and not damages:
@@ -161,7 +161,7 @@ def _state(folder: Path, finished: bool) -> tuple[State, str]:
         return "running", ""
     if finished:
         return "finished", ""
-    # A killed or stopped run logs nothing more; an error is the last line of the log.
+    # An error is the last line of the log. A killed or stopped run logs no error.
     try:
         said = _LOG_LINE.findall((folder / "train.log").read_text(errors="replace"))
     except OSError:
@@ -172,7 +172,10 @@ def _state(folder: Path, finished: bool) -> tuple[State, str]:
 
 
 def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
-    """Return the contents of a file, or a default; record damage."""
+    """Return the contents of a file; if it is missing or damaged, return `otherwise`.
+
+    Damage is added to `damages`.
+    """
     if not os.path.lexists(path):
         return otherwise
     try:
@@ -185,7 +188,11 @@ def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
 
 
 def _part(path: Path, field: str) -> dict[str, Any]:
-    """Return a field that the card of a run's encoder always has."""
+    """Return a field of the card of an encoder.
+
+    Raises:
+        LenskitError: The card lacks the field, or cannot be read.
+    """
     value = read_card(path.parent).get(field)
     if value is None:
         raise LenskitError(f"lacks the field {field}")
@@ -202,8 +209,8 @@ def figures(path: Path) -> Lines:
     """Return the lines of a `metrics.jsonl`, without an incomplete last line.
 
     Raises:
-        ValueError: Another line is not an object of numbers with `batches`.
-        LenskitError: It cannot be read.
+        ValueError: A complete line is not an object of numbers with `batches`.
+        LenskitError: The file cannot be read, or is too large.
     """
     figures = read_figures(path)
     if figures.faults:
@@ -212,7 +219,7 @@ def figures(path: Path) -> Lines:
 
 
 def unsound(folder: Path) -> str:
-    """Return the reason why a folder cannot be compared with runs; empty if it can."""
+    """Return the reason why a folder is not a sound run; empty if it is one."""
     if not (folder / "run.toml").is_file():
         return "no run: it has no run.toml"
     run = summary(folder)
@@ -220,7 +227,7 @@ def unsound(folder: Path) -> str:
 
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:
-    """Compare runs.
+    """Compare the configurations and metrics of runs.
 
     Raises:
         UsageError: A folder is not a run.
@@ -259,16 +266,16 @@ def _flat(sections: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, 
 
 
 def plot_runs(comparison: Comparison) -> Figure:
-    """Plot the curves of runs together: loss, probe and collapse by batches.
+    """Plot the curves of runs over batches: loss, probe score, collapse metrics.
 
     Raises:
-        LenskitError: No run has written metrics yet.
+        LenskitError: No run has one of these metrics yet.
     """
     from matplotlib.figure import Figure
 
     panels = [name for name in CURVES if any(name in line for lines in comparison.lines for line in lines)]
     if not panels:
-        raise LenskitError("there is nothing to plot: these runs have no figures yet")
+        raise LenskitError("there is nothing to plot: these runs have no metrics yet")
     figure = Figure(figsize=(7, 1.9 * len(panels) + 0.6), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, name in zip(axes, panels, strict=True):

@@ -13,11 +13,11 @@ from lenskit.options import at_most
 from lenskit.words import quoted
 
 BILLION = 10**9
-"""More lenses in a batch, epochs or batches than any run has: products of two of these still are 64-bit integers."""
+"""Upper limit for numbers of lenses, epochs and batches. The product of two such numbers fits into 64 bits."""
 
 
 SMALLEST, LARGEST = 8, 4096
-"""Valid heights and widths in pixels of resized images."""
+"""Smallest and largest height and width of resized images, in pixels."""
 
 
 def _devices(value: int | str) -> int | str:
@@ -33,15 +33,17 @@ def stretches(stretch: str) -> tuple[str, ...]:
     """Return the parts of a stretch such as `unsharp+multipole`.
 
     Raises:
-        ValueError: A part is not one of `STRETCHES`, occurs twice, or is `imagenet` together with others.
+        ValueError: A part is not one of `STRETCHES`, occurs twice, or is `imagenet` and not the only part.
     """
     parts = tuple(part.strip() for part in stretch.split("+"))
     if unknown := [part for part in parts if part not in STRETCHES]:
-        raise ValueError(f"{', '.join(map(quoted, unknown))} is none of {', '.join(STRETCHES)}, joined by + if several")
+        raise ValueError(
+            f"{', '.join(map(quoted, unknown))} is none of {', '.join(STRETCHES)}; join several stretches with +"
+        )
     if len(set(parts)) < len(parts):
-        raise ValueError("each stretch may be named once")
+        raise ValueError("a stretch is named twice")
     if "imagenet" in parts and len(parts) > 1:
-        raise ValueError("imagenet takes the three channels of a photograph, and goes with no other")
+        raise ValueError("imagenet takes the three channels of a photograph, and cannot be combined")
     return parts
 
 
@@ -51,13 +53,13 @@ def _stretch(stretch: str) -> str:
 
 def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     if not 1 <= len(scales) <= 16 or len(set(scales)) < len(scales):
-        raise ValueError("1 to 16 different numbers")
+        raise ValueError("it must be 1 to 16 different numbers")
     return scales
 
 
 @dataclass(kw_only=True)
 class TrainSettings:
-    """Options of the length and the hardware of a training.
+    """Options for the length and the hardware of the training.
 
     Args:
         lenses: Lenses per epoch. Simulated lenses are new in every epoch; for stored lenses the default is all.
@@ -75,8 +77,8 @@ class TrainSettings:
             the weights change once per batch. Losses that compare lenses, and batch norms, see the lenses of one part.
         channels_last: Use the channels-last memory layout, which is faster for convolutions on GPUs.
         compile: Compile the backbone (torch.compile): a minute or more at the start, faster afterwards.
-        ema: Decay per optimiser step of averaged weights, which are saved as the encoder and used for scores and
-            reconstructions: 0 for none; 0.999 averages over about a thousand batches.
+        ema: Decay per optimiser step of the moving average of the weights; 0 for no average, 0.999 averages over about
+            a thousand batches. The averaged weights are saved as the encoder, and give scores and reconstructions.
         checkpoint_every: Batches between checkpoints; the end of an epoch saves one as well.
     """
 
@@ -107,7 +109,7 @@ class OptimizerSettings:
         lr: Peak learning rate for a batch of `lr_batch` lenses; it is scaled in proportion to the batch size.
         lr_batch: Reference batch size of `lr`; 0 disables the scaling.
         warmup_epochs: Epochs of linear warm-up, at most half of the run; a cosine to zero follows.
-        weight_decay: Weight decay; if 0, LARS does not adapt rates either, and equals SGD.
+        weight_decay: Weight decay; with 0, LARS does not adapt learning rates, and equals SGD.
         decay_all: Apply weight decay (and the rates of LARS) also to biases, to scales and offsets of norms, and to
             tokens and position embeddings of transformers.
         momentum: Momentum of `sgd` and `lars`.
@@ -131,7 +133,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "lars": {"lr": 0.2, "weight_decay": 1.5e-6},
     "adamw": {"lr": 1e-3, "weight_decay": 0.05},
 }
-"""Default options of an optimiser that is not the method's own."""
+"""Default options of an optimiser that differs from the optimiser of the method's paper."""
 
 
 @dataclass(kw_only=True)
@@ -140,11 +142,11 @@ class MonitorSettings:
 
     Args:
         log_every: Batches between lines of metrics.
-        probe_every: Batches between small probes during training, 0 for none; one also follows the last batch. By
-            default a probe runs after as many batches as train on ten times its lenses, which costs about 2 % of the
-            run, and at most 20 times; a shorter run has no probe.
-        probe_lenses: Held-out lenses of this probe; three quarters fit it, one quarter judges it.
-        stop_on_collapse: Stop a run if its representation collapses, instead of a warning.
+        probe_every: Batches between small probes during training; 0 for no probes. A probe also follows the last batch.
+            By default, ten times `probe_lenses` lenses are trained on between two probes, which costs about 2 % of the
+            run, and a run has at most 20 probes. A run that is shorter than this interval has no probes.
+        probe_lenses: Held-out lenses of the probe: three quarters fit it, one quarter tests it.
+        stop_on_collapse: Stop a run if its representation collapses, instead of only a warning.
         loggers: Loggers in addition to metrics.jsonl: `tensorboard`, `wandb`, `mlflow`, if they are installed.
     """
 
@@ -164,18 +166,18 @@ class InputSettings:
             IRAF's zscale to 0 to 1: it shows faint structure and clips bright pixels. `linear` keeps the values.
             `imagenet` is for networks of photographs, with three channels: an image is divided by its maximum, then
             each channel is standardised like ImageNet. `unsharp` and `multipole` remove the smooth light of the central
-            galaxy: asinh(x / 3 sigma) of the image minus a blurred copy, or minus a model of elliptical isophotes, with
-                sigma the noise of each pixel. A plus combines several
-            as channels of one image, such as `unsharp+multipole`.
+            galaxy: they give asinh(x / 3 sigma) of the image minus a blurred copy, or minus a model of elliptical
+            isophotes, where sigma is the noise of each pixel. A plus combines several stretches as channels of one
+            image, such as `unsharp+multipole`.
         unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each gives a channel.
         size: Height and width in pixels to which images are resized. By default images keep their size, or get the
-            nearest size that the backbone takes.
+            nearest size that the backbone accepts.
         channels: Number of channels to which a single channel is repeated; by default it is not repeated.
         normalise: Last step for each image, over all channels: `peak` divides by the maximum, `standard` gives mean
             zero and standard deviation one.
-        keep: Place of stored images during training. `disk` reads ahead, with constant memory; `memory` keeps images
-            once they are read; `device` loads all onto the training device; `auto` is memory if they need less than a
-            GiB, else disk. The batches are the same.
+        keep: Where stored images are kept during training. `disk` reads ahead, with constant memory; `memory` keeps
+            images once they are read; `device` loads all onto the training device; `auto` is memory if they need less
+            than a GiB, else disk. The batches are the same.
         workers: Threads that read stored images ahead; 0 reads them when they are needed.
     """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 USUAL = 80
-"""Columns of a terminal that does not say how many it has."""
+"""Columns of a terminal of unknown width."""
 
 GAP = 2
 """Spaces between two columns of a table."""
@@ -29,7 +29,7 @@ PARTS = re.compile(r"[^/]*/|[^/]+")
 """Parts of a path."""
 
 NARROWEST = 24
-"""Width to which a column of wrapped text shrinks at most, before columns at the right are left out."""
+"""Minimum width of a column of wrapped text. If the table is still too wide, columns at the right are left out."""
 
 
 def width_of(stream: TextIO) -> int | None:
@@ -84,18 +84,18 @@ def print_table(
 ) -> None:
     """Print a table to stdout.
 
-    On a terminal, columns at the right are left out until the others fit, and a line below names them. If there is
-    only one row, its cells are printed below each other instead. Elsewhere all columns are printed, and nothing is
-    wrapped.
+    On a terminal, columns at the right are left out until the other columns fit, and a line below names the omitted
+    columns. If a table with one row does not fit, its cells are printed below each other instead. In a file or a pipe,
+    all columns are printed and nothing is wrapped.
 
     Args:
-        header: Names of the columns, those that count first.
+        header: Names of the columns, the most important first.
         rows: Cells of each row.
         title: Line above the table.
-        right: Number of the first column whose cells are flush right; by default all are flush left.
+        right: Number of the first right-aligned column; by default all columns are left-aligned.
         styles: Style of rich by the text of a cell.
-        complete: Where the complete table is, such as `the complete table is in FILE`.
-        most: Rows that are printed on a terminal, at most; the line below counts the others.
+        complete: Note on where the complete table is, such as `the complete table is in FILE`.
+        most: Largest number of rows on a terminal; the line below counts the other rows.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -128,7 +128,7 @@ def print_table(
 
 
 def fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """Return the widths of the columns of a table that fit next to each other.
+    """Return the widths of as many columns as fit next to each other.
 
     Headers and long texts are wrapped first; then columns are left out from the right. Two columns always stay.
 
@@ -214,11 +214,11 @@ def _least(cell: str) -> int:
 def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) -> Progress:
     """Return a progress bar as wide as the terminal.
 
-    After two steps it ends with the remaining time. Messages appear above it. Without a terminal nothing is drawn.
+    After two steps it ends with the remaining time. Messages appear above it. Without a terminal nothing is shown.
 
     Args:
         columns: Texts next to the bar; the first is before it.
-        shown: Where to draw.
+        shown: Console for the bar.
         transient: Whether to remove the bar at the end.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -233,7 +233,7 @@ def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) 
         expand=True,
         transient=transient,
         disable=not shown.is_interactive,
-        # Steps that take minutes have a rate, too.
+        # With rich's default of 30 s, steps that take minutes would have no rate.
         speed_estimate_period=3600,
         # Redirected output is not captured.
         redirect_stdout=sys.stdout.isatty(),
@@ -245,7 +245,7 @@ def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar of a long preparation on stderr, and remove it at the end.
 
     Args:
-        label: Steps that are counted, such as `stamps`.
+        label: Name of the steps, such as `stamps`.
         total: Number of steps.
 
     Yields:

@@ -1,6 +1,6 @@
 """Helpers for components: files, images, stores, processes and messages.
 
-No component has to use them. They read FITS, HDF5, numpy and tables within size limits, write files atomically, show
+Components may use them. They read FITS, HDF5, numpy and tables within size limits, write files atomically, show
 progress, and make messages short and safe to print.
 """
 

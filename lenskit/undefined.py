@@ -1,4 +1,4 @@
-"""Undefined pixels of stored images: filled, reported and counted."""
+"""Filling, reports and counts of the undefined pixels of stored images."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from lenskit.errors import LenskitError
 log = logging.getLogger("lenskit")
 
 MOST_REPORTS = 10
-"""Report filled pixels of at most this many images of a dataset."""
+"""Largest number of images of a dataset whose filled pixels are logged."""
 
 ALL = (slice(None), slice(None))
 """All rows and columns."""
 
 
 class Undefined:
-    """Fill the undefined pixels of a dataset: those that are not finite.
+    """Filler of the undefined pixels of a dataset: pixels that are not finite.
 
-    The first images with undefined pixels are reported, once each.
+    The first `MOST_REPORTS` images with undefined pixels are logged, once each.
     """
 
     def __init__(self) -> None:
         self.counts: dict[str, int] | None = None
-        """Number of undefined pixels by the name of the lens. They are counted once this is a dictionary."""
+        """Number of undefined pixels by the name of the lens; None if they are not counted."""
         self._reported: set[str] = set()
 
     def fill(
         self, image: NDArray[np.float32], name: str, lens: str, used: tuple[slice, slice] = ALL
     ) -> NDArray[np.float32]:
-        """Return an image whose undefined pixels are filled, as `lenskit.fill` says.
+        """Return an image whose undefined pixels are filled; see `lenskit.fill`.
 
         Args:
             image: (..., height, width). It is not changed.
             name: Name of the image in messages.
-            lens: Name of its lens.
+            lens: Name of the lens in the image.
             used: Rows and columns that the caller uses. Pixels outside help to fill those inside, and are not counted.
 
         Returns:
             (..., height, width), finite; the image itself if all pixels are defined.
 
         Raises:
-            LenskitError: if all pixels that are used of a channel are undefined.
+            LenskitError: if all used pixels of a channel are undefined.
         """
         holes = ~np.isfinite(image)
         if not holes.any():
@@ -79,7 +79,7 @@ def plane_of(plane: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """Return the name of a plane of an image, such as ` in view 0, channel 1`.
 
     Args:
-        plane: Numbers of view and channel, or fewer.
+        plane: Indices of the view and the channel, or of the channel only.
         shape: Shape of the image, ([views,] [channels,] height, width). An axis of length one is not named.
     """
     names = ("view", "channel")[-len(plane) :] if plane else ()

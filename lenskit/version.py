@@ -1,3 +1,3 @@
-"""The version of lenskit: nothing else, so that every module may import it."""
+"""Version of lenskit, in a separate module that every module may import."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Text of users in messages: short, in one line, and without control characters."""
+"""Foreign text in messages: short, in one line, and without control characters."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PATH = 200
 """Largest number of characters of one path or name in a message."""
 
 LIST = 260
-"""Largest number of characters of a list in a message, after its first name."""
+"""Largest number of characters of a list in a message; the first name is always shown."""
 
 
 def escaped(text: str, keep: str = "") -> str:
     """Replace unprintable characters by Python's escape sequences, such as `\\x1b`.
 
-    These are control characters, characters that change the direction of text, and bytes that are not text.
+    Unprintable are control characters, characters that change the direction of text, and bytes that are not text.
 
     Args:
         text: Any text.
@@ -35,7 +35,7 @@ def escaped(text: str, keep: str = "") -> str:
 def shortened(text: str, most: int = VALUE) -> str:
     """Shorten a long text by removing its middle.
 
-    The beginning has the subject, and the end has the advice.
+    In a message, the beginning names the subject, and the end gives advice.
     """
     if len(text) <= most:
         return text
@@ -44,7 +44,7 @@ def shortened(text: str, most: int = VALUE) -> str:
 
 
 def quoted(value: Any) -> str:
-    """Return the Python form of a value on one short line."""
+    """Return the `repr` of a value, escaped and shortened to `VALUE` characters."""
     try:
         return shortened(escaped(repr(value)))
     except ValueError:  # an integer with more digits than Python writes
@@ -52,14 +52,14 @@ def quoted(value: Any) -> str:
 
 
 def listed(names: Iterable[object], most: int = 12, see: str = "") -> str:
-    """Join names with commas, as far as a message permits, and count the others.
+    """Join names with commas, as far as a message permits, and count the rest.
 
-    A long first path is shown completely.
+    The first name is always shown, with at most `PATH` characters.
 
     Args:
         names: The names.
         most: Largest number of names.
-        see: Command or option that shows all of them.
+        see: Command or option that shows all names.
     """
     every = [shortened(escaped(str(name)), PATH) for name in names]
     room = LIST
@@ -82,18 +82,18 @@ def as_markdown(text: str) -> str:
 
 
 def as_label(text: str) -> str:
-    """Escape a name for figures of matplotlib, where dollar signs mark formulas."""
+    """Escape a name for plots of matplotlib, where dollar signs mark formulas."""
     return escaped(text, keep="\n").replace("$", r"\$")
 
 
 UNSAFE = ("weights_only", "allow_pickle", "pickled data", "Unsupported operand", "unpickl")
-"""Words in errors of torch and NumPy that advise on loading files that can run code."""
+"""Words in errors of torch and NumPy that advise to load a file in a way that can run code."""
 
 
 def reason(error: BaseException) -> str:
-    """Return an error of a library on one short line.
+    """Return the message of a library's error on one short line.
 
-    Advice to load a file in a way that runs code is removed.
+    An error that advises to load a file in a way that can run code is replaced.
     """
     text = str(error)
     if any(sign in text for sign in UNSAFE):

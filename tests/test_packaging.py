@@ -174,11 +174,14 @@ def needed(*folders: str) -> set[str]:
 THROUGH_OTHERS = {"tensorboard", "wandb", "mlflow", "onnx", "onnxscript", "faiss-cpu"}
 """Optional packages that another package imports (loggers, ONNX), or that are imported by name."""
 
+WITHOUT_IMPORT = {"dev", "notebook"}
+"""Extras that no module of lenskit imports: the packages of the tests, and the programs that run notebooks."""
+
 
 @pytest.mark.slow
 def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    optional = declared([name for extra in extras if extra != "dev" for name in extras[extra]])
+    optional = declared([name for extra in extras if extra not in WITHOUT_IMPORT for name in extras[extra]])
     assert optional >= THROUGH_OTHERS
     optional -= THROUGH_OTHERS
     assert needed("lenskit", "plugins") == declared(PROJECT["project"]["dependencies"]) | optional
@@ -188,11 +191,8 @@ def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round()
 def test_so_is_every_dependency_of_the_tests() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     (own,) = (name for name in extras["dev"] if name.startswith("lenskit-ssl["))
-    # The tests do not use the loggers of mlflow and wandb.
-    assert set(own.removeprefix("lenskit-ssl[").removesuffix("]").split(",")) == extras.keys() - {
-        "dev",
-        "mlflow",
-        "wandb",
-    }
+    # The tests use neither the loggers of mlflow and wandb nor Jupyter.
+    unused = WITHOUT_IMPORT | {"mlflow", "wandb"}
+    assert set(own.removeprefix("lenskit-ssl[").removesuffix("]").split(",")) == extras.keys() - unused
     dependencies = PROJECT["project"]["dependencies"] + [name for extra in extras.values() for name in extra]
     assert needed("tests") <= declared(dependencies)

@@ -22,7 +22,7 @@ SAMPLE = 256
 """Number of lenses from which the ranges of parameters are computed."""
 
 
-@click.group("data", short_help="Look at stored images, and check them")
+@click.group("data", short_help="Inspect and check stored images")
 def command() -> None:
     """Inspect and check stored images.
 
@@ -99,7 +99,7 @@ def _range(values: Tensor) -> str:
 def check(path: str) -> None:
     """Read all images in PATH, and report damaged or absent parts.
 
-    Checksums are verified if the format has them. Undefined pixels, which are filled, are counted. The exit status is
+    Checksums are verified if the format has them. Undefined pixels are counted; a reader fills them. The exit status is
     1 if a part is damaged or absent.
     """
     from lenskit.data.readers import open_dataset

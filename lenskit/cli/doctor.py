@@ -19,8 +19,8 @@ CLASH = (
 def command() -> int:
     """Check the installation.
 
-    The checks cover versions, devices, plugins, and a clash of names with another distribution. The exit status is 1
-    if a check fails.
+    The checks cover versions, devices, plugins, and a clash of names with the distribution `lenskit`. The exit status
+    is 1 if a check fails.
     """
     import torch
 
@@ -58,7 +58,7 @@ def backends() -> list[str]:
 
 
 def clashes() -> bool:
-    """Whether the other distribution, named `lenskit`, is installed."""
+    """Whether the unrelated distribution `lenskit` is installed."""
     try:
         metadata.version("lenskit")
     except metadata.PackageNotFoundError:

@@ -33,7 +33,7 @@ class Evaluations(click.Group):
             formatter.write_dl([(record.typed, escaped(record.component.summary)) for record in records])
 
 
-@click.group("evaluate", cls=Evaluations, short_help="Judge runs by any evaluation")
+@click.group("evaluate", cls=Evaluations, short_help="Evaluate runs with any evaluation")
 def command() -> None:
     """Evaluate runs: `lenskit evaluate NAME RUN...`, or shorter `lenskit NAME RUN...`.
 

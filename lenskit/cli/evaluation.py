@@ -13,7 +13,7 @@ from lenskit.words import escaped
 
 
 def command_of(name: str) -> click.Command:
-    """Return the command of the evaluation with a given name."""
+    """Return the command of an evaluation by name."""
     record = registry().find("evaluation", name)
     component = record.load()
     parameters: list[click.Parameter] = []

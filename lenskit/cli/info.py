@@ -17,7 +17,7 @@ from lenskit.registry import registry
 from lenskit.terminal import width_of
 
 
-@click.command("info", short_help="Explain a component and its options")
+@click.command("info", short_help="Describe a component and its options")
 @click.argument("name")
 def command(name: str) -> None:
     """Describe the component NAME, its origin and its options.
@@ -53,7 +53,7 @@ def _parts(name: str) -> list[Record]:
     """Return the pair strategies that a name combines.
 
     Raises:
-        UsageError: One of them is not allowed at its place.
+        UsageError: A part is unknown, or not allowed in its position.
     """
     from lenskit.config import Config
 
@@ -64,7 +64,7 @@ def _parts(name: str) -> list[Record]:
 def _print_card(record: Record) -> None:
     """Print the card of an encoder.
 
-    Only the card of an encoder on the web is downloaded.
+    If the encoder is on the web, only the card is downloaded.
     """
     from lenskit.download import CARD
     from lenskit.encoder_card import read_card

@@ -14,7 +14,7 @@ from lenskit.found import Record
 from lenskit.registry import registry
 
 
-@click.command("list", short_help="List the components there are")
+@click.command("list", short_help="List the installed components")
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(kind: str | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from lenskit.component import KINDS
 from lenskit.words import escaped
 
 
-@click.group("plugin", short_help="Create a plugin, or check one")
+@click.group("plugin", short_help="Create or check a plugin")
 def command() -> None:
     """Create a plugin from templates, or check an installed plugin."""
 

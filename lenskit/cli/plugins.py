@@ -9,7 +9,7 @@ from lenskit.registry import registry
 from lenskit.words import escaped
 
 
-@click.command("plugins", short_help="List the plugins, and why one failed")
+@click.command("plugins", short_help="List the plugins and their faults")
 @click.option("--timing", is_flag=True, help="Also print the load time of each plugin, the slowest first.")
 def command(timing: bool) -> None:
     """List the installed plugins, with distributions, versions and errors.

@@ -12,7 +12,7 @@ from lenskit.cli.numbers import SEED
 from lenskit.errors import UsageError
 
 
-@click.command("render", short_help="Make images of the lenses of a table")
+@click.command("render", short_help="Render the lenses of a table as images")
 @click.argument("table", metavar="TABLE")
 @click.option("--simulator", metavar="NAME", help="Simulator to use; see `lenskit list simulators`.")
 @click.option("--recipe", metavar="NAME|FILE", help="Take the simulator from a recipe; see `lenskit list recipes`.")
@@ -52,8 +52,8 @@ def command(
     Example: `lenskit render lenses.csv --simulator hst -o lenses.h5`.
 
     TABLE is a CSV file with a header, or a JSON file. A row is a lens. A column is a parameter, under the name that the
-    simulator uses. Parameters without a column, and empty cells, are drawn from the simulator's priors; --set replaces
-    a prior. A column `name` gives the names of the images.
+    simulator uses. Parameters without a column, and empty cells, are sampled from the simulator's priors; --set
+    replaces a prior. A column `name` gives the names of the images.
     """
     from lenskit.formats import find_format
     from lenskit.options import options_of

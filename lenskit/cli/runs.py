@@ -31,7 +31,7 @@ class _Runs(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("runs", cls=_Runs, short_help="List runs, and compare them", subcommand_metavar="[FOLDER...] [--json]")
+@click.group("runs", cls=_Runs, short_help="List and compare runs", subcommand_metavar="[FOLDER...] [--json]")
 def command() -> None:
     """List or compare runs: `lenskit runs FOLDER...`, `lenskit runs compare RUN RUN`.
 
@@ -122,7 +122,7 @@ def _print_comparison(comparison: Comparison) -> None:
         echo("the configurations are the same")
     best: dict[str, list[float | None]] = {"best probe": [run.probe for run in comparison.runs]}
     rows = [[key, *map(_number, row)] for key, row in (best | comparison.figures).items()]
-    print_table(["figure", *names], rows, right=1, complete=complete)
+    print_table(["metric", *names], rows, right=1, complete=complete)
 
 
 def _text(value: Any) -> str:

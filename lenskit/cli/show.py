@@ -27,24 +27,24 @@ NUMBERS = 2**63
 SECTIONS = ("simulator", "data", "pairs", "train", "input")
 
 
-@click.command("show", short_help="Draw lenses and their views")
+@click.command("show", short_help="Plot lenses and their views")
 @click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; see `lenskit list recipes`.")
 @click.option("--config", metavar="FILE", help="Start from a configuration file, such as RUN/run.toml.")
 @click.option("--simulator", metavar="NAME", help="Simulator to use; see `lenskit list simulators`.")
-@click.option("--data", metavar="[READER:]PATH", help="Draw stored images instead of simulated ones.")
+@click.option("--data", metavar="[READER:]PATH", help="Plot stored images instead of simulated ones.")
 @click.option(
     "--pairs", multiple=True, metavar="NAME",
     help="Pair strategy that makes the views; see `lenskit list pairs`. Repeat the option to compare strategies side "
-    "by side. Without it, stored images are drawn unchanged.",
+    "by side. Without it, stored images are plotted unchanged.",
 )  # fmt: skip
 @click.option(
     "--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE",
     help="Set any option of the configuration; repeatable. `lenskit info NAME` lists the options of a component.",
 )  # fmt: skip
 @click.option("--seed", type=SEED, help="Random seed of the lenses; training with the same seed sees the same lenses.")
-@click.option("--lenses", type=click.IntRange(1, 60), default=6, show_default=True, help="Number of lenses to draw.")
+@click.option("--lenses", type=click.IntRange(1, 60), default=6, show_default=True, help="Number of lenses to plot.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first lens.")
-@click.option("--before", is_flag=True, help="Also draw the images from which the views are made.")
+@click.option("--before", is_flag=True, help="Also plot the images from which the views are made.")
 @click.option(
     "--parameters", metavar="A,B,...", help="Parameters to print below the images. [default: the headline parameters]"
 )
@@ -79,7 +79,7 @@ def command(
     overwrite: bool,
     **flags: Any,
 ) -> None:
-    """Draw lenses and their views: `lenskit show --simulator hst --pairs lens-fixed`.
+    """Plot lenses and their views: `lenskit show --simulator hst --pairs lens-fixed`.
 
     Each lens is a column and each view a row. Parameters that are the same in all views of a lens are printed below the
     column, other parameters below each view. Images are stretched and resized as for the network.
@@ -134,7 +134,7 @@ class _Show:
 
     Args:
         config: Simulator or data, pairs, stretch, size and seed.
-        as_stored: Whether stored images are drawn unchanged, without the pair strategy.
+        as_stored: Whether stored images are plotted unchanged, without the pair strategy.
         parameters: Names of the parameters to print, separated by commas; None for the headline parameters.
     """
 

@@ -40,7 +40,7 @@ SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
 @click.option("--lenses", type=count(), help="Number of lenses.")
 @click.option("--views", type=count(1000), help="Images of each lens. [default: the number that the pairs take]")
 @click.option("--seed", type=SEED, help="Random seed.")
-@click.option("--split", metavar="NAME", help="Split of the data; another split has other lenses. [default: train]")
+@click.option("--split", metavar="NAME", help="Split of the data; each split has different lenses. [default: train]")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), help="Type of the pixels. [default: float32]")
 @click.option("--chunk", type=count(), help="Lenses per chunk. [default: as many as fit into 8 MB]")
 @click.option(
@@ -54,7 +54,7 @@ SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
     help="Simulate on a Dask cluster: a local cluster, or the cluster whose scheduler has this address.",
 )  # fmt: skip
 @click.option("--out", required=True, metavar="PATH", help="Store to create or to resume.")
-@click.option("--overwrite", is_flag=True, help="Overwrite a store of another configuration.")
+@click.option("--overwrite", is_flag=True, help="Overwrite a store with a different configuration.")
 def command(
     recipe: str | None,
     config: str | None,
@@ -65,7 +65,7 @@ def command(
     overwrite: bool,
     **wanted: Any,
 ) -> int:
-    """Simulate lenses to disk: `lenskit simulate --lenses 100000 --out pairs.zarr`.
+    """Simulate lenses to a store: `lenskit simulate --lenses 100000 --out pairs.zarr`.
 
     If the command is stopped or killed, run it again to resume: it simulates only the missing lenses. `lenskit
     simulate --out PATH` resumes any store. A second command on the same store, on this or another machine, shares the
@@ -149,7 +149,7 @@ class Display:
         self._task = self._progress.add_task("simulate", total=chunks, rate="")
 
     def update(self, done: int) -> None:
-        """Display that `done` chunks are done."""
+        """Show the number of chunks that are done."""
         import time
 
         now = time.monotonic()

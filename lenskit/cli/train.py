@@ -84,7 +84,7 @@ def _resume(path: str, given: dict[str, Any], other: bool) -> int:
     allowed = ("accelerator", "devices", "num_nodes", "strategy")
     if other or set(given) - set(allowed):
         raise UsageError(
-            "--resume continues a run with its own configuration: it takes no other flag than "
+            "--resume continues a run with its own configuration: the only other flags are "
             + ", ".join(f"--{name.replace('_', '-')}" for name in allowed)
         )
     return _report(resume(path, **given))

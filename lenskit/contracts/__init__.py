@@ -1,5 +1,5 @@
 """Contracts between components, one file for each kind.
 
-The core checks each component when it is first used. A breach is an error of one line that names the component. Costly
-checks, such as rendering a lens both alone and in a batch, run once for each object.
+The core checks each component when it is first used. A breach raises an error with one line, which names the component.
+Costly checks, such as rendering a lens both alone and in a batch, run once for each object.
 """

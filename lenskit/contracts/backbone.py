@@ -19,22 +19,22 @@ batch sizes."""
 def meet_backbone(backbone: Any, channels: int, size: int) -> None:
     """Check a new backbone with two images.
 
-    Neither its weights nor later random draws change.
+    Its weights and later random numbers do not change.
 
     Args:
         backbone: The backbone.
-        channels: Number of channels that it was built for.
-        size: Height and width in pixels that it was built for.
+        channels: Number of channels that the backbone was built for.
+        size: Height and width in pixels that the backbone was built for.
 
     Raises:
-        LenskitError: It breaks its contract.
+        LenskitError: The backbone breaks its contract.
     """
     for name, wanted in (("channels", channels), ("size", size)):
         if getattr(backbone, name, None) != wanted:
             raise breach(backbone, f"has no {name} = {wanted}: call super().__init__(channels, size)")
     features = getattr(backbone, "features", None)
     if not isinstance(features, int) or features < 1:
-        raise breach(backbone, f"states features = {features!r}: give the length of its feature vectors")
+        raise breach(backbone, f"states features = {features!r}: it must be the length of the feature vectors")
     ramp = torch.linspace(-1, 1, 2 * channels * size * size)
     images = ramp.sin().view(2, channels, size, size)
     was_training = backbone.training
@@ -54,7 +54,7 @@ def meet_backbone(backbone: Any, channels: int, size: int) -> None:
     if float((both[1] - alone[0]).abs().max()) > SAME * float(both.abs().max()):
         raise breach(
             backbone,
-            "gives other features of an image alone than in a batch, in eval mode: make the features of an image "
+            "gives different features of an image alone and in a batch, in eval mode: make the features of an image "
             "independent of the other images",
         )
 
@@ -68,7 +68,7 @@ def check_features(backbone: Backbone, features: Any, count: int) -> Tensor:
         count: Number of images.
 
     Raises:
-        LenskitError: They are not a tensor of shape (count, `features`).
+        LenskitError: The features are not a tensor of shape (count, `features`).
     """
     check_tensor(backbone, "features", features, (count, backbone.features))
     checked: Tensor = features

@@ -1,4 +1,4 @@
-"""Contract of evaluations: tables, numbers and pictures that a report can show."""
+"""Contract of evaluations: tables, metrics and plots that a report can show."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ def check_results(origin: str, tables: Mapping[str, Any], summary: Any, pictures
     Args:
         origin: The evaluation, such as `evaluation 'mine' of lenskit-mine 1.0`.
         tables: Its tables by title.
-        summary: Figures (numbers) of each subject, by its label.
+        summary: Metrics (numbers) of each subject, by its label.
         pictures: Pictures by file name.
 
     Raises:
-        LenskitError: A table is not a list of dicts, a figure is not a number, or a picture is not a matplotlib Figure.
+        LenskitError: A table is not a list of dicts, a metric is not a number, or a picture is not a matplotlib Figure.
     """
     for title, rows in tables.items():
         if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
-            raise LenskitError(f"{origin} gives no rows for the table {title!r}: give a list of dicts by column")
+            raise LenskitError(f"{origin}: the table {title!r} must be a list of dicts by column")
     for label, figures in _items(origin, "summary", summary):
         for name, value in _items(origin, f"summary of {label}", figures):
             if value is not None and not isinstance(value, Real):
-                raise LenskitError(f"{origin} gives {value!r} as {name} of {label} in its summary: give a number")
+                raise LenskitError(f"{origin}: {name} of {label} in the summary must be a number, got {value!r}")
     for name, picture in _items(origin, "pictures", pictures):
         if not isinstance(picture, Figure):
-            raise LenskitError(f"{origin} gives no picture for {name!r}: give a matplotlib Figure")
+            raise LenskitError(f"{origin}: the picture {name!r} must be a matplotlib Figure")
 
 
 def _items(origin: str, what: str, value: Any) -> Any:
     if not isinstance(value, Mapping):
-        raise LenskitError(f"{origin} gives its {what} as {type(value).__name__}: give a dict")
+        raise LenskitError(f"{origin}: the {what} must be a dict, got {type(value).__name__}")
     return value.items()

@@ -1,4 +1,4 @@
-"""Contract of methods: the loss trains the backbone that the method received."""
+"""Contract of methods: the loss trains the backbone that is saved as the encoder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def meet_method(method: Any, backbone: Backbone) -> None:
 
     Args:
         method: The method.
-        backbone: The backbone that it received.
+        backbone: The backbone that the method received.
 
     Raises:
-        LenskitError: It breaks its contract.
+        LenskitError: The method breaks its contract.
     """
     views = getattr(method, "views", None)
     if not isinstance(views, int) or views < 1:
-        raise breach(method, f"states views = {views!r}: give the number of views of each lens that it takes")
+        raise breach(method, f"states views = {views!r}: it must be the number of views of each lens that it takes")
     if not isinstance(method.judged_by, str):
-        raise breach(method, f"states judged_by = {method.judged_by!r}: give the name of an evaluation")
+        raise breach(method, f"states judged_by = {method.judged_by!r}: it must be the name of an evaluation")
     if getattr(method, "backbone", None) is not backbone:
         raise breach(
             method, "does not keep its backbone as `self.backbone`, so that the saved encoder would be untrained: "
@@ -44,7 +44,9 @@ def check_gradient(method: Method) -> None:
     """
     weights = [weight for weight in method.backbone.parameters() if weight.requires_grad]
     if weights and all(weight.grad is None for weight in weights):
-        raise breach(method, "gives a loss whose gradient does not reach the backbone: pass the views through it")
+        raise breach(
+            method, "returns a loss whose gradient does not reach the backbone: pass the views through the backbone"
+        )
 
 
 def check_answer(method: Method, hook: Answer, answer: Any, images: Tensor) -> None:

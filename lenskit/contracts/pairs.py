@@ -27,7 +27,7 @@ def meet_pairs(pairs: PairStrategy, images: Tensor, values: dict[str, Tensor], r
         rng: Random numbers of these lenses.
 
     Raises:
-        LenskitError: It breaks its contract.
+        LenskitError: The strategy breaks its contract.
     """
     if pairs in _met:
         return
@@ -56,7 +56,7 @@ def check_stated(pairs: PairStrategy) -> None:
     for name in ("draws", "views"):
         number = getattr(pairs, name, None)
         if not isinstance(number, int) or number < 1:
-            raise breach(pairs, f"states {name} = {number!r}: give a number of 1 or more")
+            raise breach(pairs, f"states {name} = {number!r}: it must be an integer of 1 or more")
 
 
 def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, Tensor], index: Tensor) -> None:
@@ -67,7 +67,7 @@ def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, T
     Args:
         pairs: The strategy.
         batch: The batch.
-        views: Number of views that it should contain.
+        views: Number of views that the batch should contain.
         values: Parameters that the strategy received.
         index: (n,) numbers of the lenses.
 
@@ -110,13 +110,13 @@ def _check_alone(
             if any(differ(view[row], other[0]) for view, other in zip(batch.views, alone.views, strict=True)):
                 raise breach(
                     pairs,
-                    "makes other views of a lens alone than in a batch: take random numbers from `rng`, use no other "
-                    "lens of the batch, and keep the order of the lenses",
+                    "makes different views of a lens alone and in a batch: take random numbers from `rng`, use no "
+                    "other lens of the batch, and keep the order of the lenses",
                 )
             for name in values:
                 if differ(batch.parameters[name][row].double(), alone.parameters[name][0].double()):
                     raise breach(
-                        pairs, f"gives a lens another {name!r} alone than in a batch: keep the order of the lenses"
+                        pairs, f"gives a lens a different {name!r} alone and in a batch: keep the order of the lenses"
                     )
 
 

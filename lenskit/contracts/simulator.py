@@ -24,12 +24,12 @@ def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable
     Args:
         simulator: The simulator.
         seed: Seed of the lenses.
-        split: Part of the data that they belong to.
+        split: Split of the lenses, such as `train`.
         shared: Parameter groups that all views of a lens share.
         device: Device on which images are rendered.
 
     Raises:
-        LenskitError: It breaks its contract.
+        LenskitError: The simulator breaks its contract.
     """
     if simulator in _met:
         return
@@ -48,14 +48,14 @@ def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable
                 if differ(scene[parameter.name][row].double(), alone[parameter.name][0].double()):
                     raise breach(
                         simulator,
-                        f"draws another {parameter.name!r} for a lens alone than in a batch: draw it with `rng`, and "
-                        "use no other lens of the batch",
+                        f"draws a different {parameter.name!r} for a lens alone and in a batch: draw it with `rng`, "
+                        "and use no other lens of the batch",
                     )
             if differ(images[row], simulator.render(alone)[0]):
                 raise breach(
                     simulator,
-                    "renders another image of a lens alone than in a batch: use no other lens of the batch, and keep "
-                    "the order of the lenses",
+                    "renders a different image of a lens alone and in a batch: use no other lens of the batch, and "
+                    "keep the order of the lenses",
                 )
     _met.add(simulator)
 
@@ -68,23 +68,23 @@ def check_stated(simulator: Simulator) -> None:
     """
     groups = _stated(simulator, "groups")
     if not isinstance(groups, tuple) or not groups or not all(isinstance(group, str) for group in groups):
-        raise breach(simulator, f"states groups = {groups!r}: give a tuple of names, such as ('lens', 'source')")
+        raise breach(simulator, f"states groups = {groups!r}: it must be a tuple of names, such as ('lens', 'source')")
     parameters = _stated(simulator, "parameters")
     if not isinstance(parameters, tuple | list) or not all(isinstance(one, Parameter) for one in parameters):
-        raise breach(simulator, f"states parameters = {parameters!r}: give a tuple of Parameters")
+        raise breach(simulator, f"states parameters = {parameters!r}: it must be a tuple of Parameters")
     if unknown := sorted({one.group for one in parameters} - {"", Parameter.group, *groups}):
         raise breach(simulator, f"has parameters of the groups {', '.join(unknown)} but states groups = {groups!r}")
     shape = _stated(simulator, "image_shape")
     sizes = isinstance(shape, tuple | list) and len(shape) == 3
     if not sizes or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise breach(simulator, f"states image_shape = {shape!r}: give channels, height and width in pixels")
+        raise breach(simulator, f"states image_shape = {shape!r}: it must be channels, height and width in pixels")
 
 
 def check_scene(simulator: Simulator, scene: Any, lenses: int) -> None:
     """Check the recorded parameters of a scene.
 
     Args:
-        simulator: The simulator that drew it.
+        simulator: The simulator that sampled the scene.
         scene: The scene.
         lenses: Number of images in the scene.
 
@@ -94,10 +94,12 @@ def check_scene(simulator: Simulator, scene: Any, lenses: int) -> None:
     for parameter in simulator.parameters:
         value = scene.get(parameter.name)
         if value is None:
-            raise breach(simulator, f"states the parameter {parameter.name!r} but draws no value of it")
+            raise breach(simulator, f"states the parameter {parameter.name!r} but `draw` returns no value of it")
         if not isinstance(value, Tensor) or value.shape != (lenses,):
             given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise breach(simulator, f"draws {parameter.name!r} as {given}: give one number for each of {lenses} images")
+            raise breach(
+                simulator, f"returns {parameter.name!r} as {given}: return one number for each of {lenses} images"
+            )
 
 
 def check_images(simulator: Simulator, images: Any, count: int, device: torch.device) -> None:
@@ -106,8 +108,8 @@ def check_images(simulator: Simulator, images: Any, count: int, device: torch.de
     Args:
         simulator: The simulator that rendered them.
         images: The images.
-        count: Number of images that is expected.
-        device: Device that is expected.
+        count: Expected number of images.
+        device: Expected device.
 
     Raises:
         LenskitError: The type, the shape or the device is wrong.
@@ -122,10 +124,7 @@ def _scene(simulator: Simulator, seed: int, split: str, index: Tensor, shared: I
 
 
 def _is_varied(scene: Scene) -> bool:
-    """Whether the scenes of the lenses differ.
-
-    They are equal if all priors are constants.
-    """
+    """Whether the scenes of the lenses differ; not so if all priors are constants."""
     values = [value.double() for value in scene.values() if isinstance(value, Tensor) and value.ndim]
     return any(differ(value[:1].expand_as(value), value) for value in values)
 

@@ -157,14 +157,14 @@ AUTO = "auto"
 """Value of the option `resample` of readers: the pixel size of the encoder."""
 
 
-def open_dataset(text: str, size: int | None = None, pixel_scale: float | None = None, **options: Any) -> Dataset:
+def open_dataset(text: str, size: int | None = None, encoder_scale: float | None = None, **options: Any) -> Dataset:
     """Open the dataset of an argument of `--data`.
 
     Args:
         text: `[READER:]PATH[?OPTION=VALUE&...]`, see `find_reader`.
         size: Height and width of the images in pixels, for readers that crop images (readers with an option `size`).
             An option in `text` overrides it.
-        pixel_scale: Size of a pixel in arcsec that `resample=auto` stands for.
+        encoder_scale: Size of a pixel in arcsec that `resample=auto` stands for.
         options: Further options of the reader. Options in `text` override them.
 
     Raises:
@@ -174,11 +174,11 @@ def open_dataset(text: str, size: int | None = None, pixel_scale: float | None =
     name, path = find_reader(text)
     options |= _split(text)[1]
     if options.get("resample") == AUTO:
-        if pixel_scale is None:
+        if encoder_scale is None:
             raise UsageError(
                 "resample=auto takes the pixel size of an encoder, which is unknown here: give it, as resample=ARCSEC"
             )
-        options["resample"] = pixel_scale
+        options["resample"] = encoder_scale
     reader = registry().find("dataset", name).load()
     if size is not None and "size" not in options and any(option.name == "size" for option in options_of(reader)):
         options["size"] = size

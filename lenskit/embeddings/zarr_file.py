@@ -46,7 +46,7 @@ class ZarrFile(ZarrFormat, FeatureFormat):
         return strangers_among([*OWN, *own, *FeatureTable(card, {}).parameters], self.path)
 
     def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
-        """Write whole chunks; one chunk of each column is in memory."""
+        """Write the rows chunk by chunk; only one chunk of each column is in memory."""
         columns: dict[str, _Growing] = {}
         card: dict[str, Any] = {}
         for part in parts:

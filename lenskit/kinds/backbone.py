@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 STEPS = (4, 7, 14, 16, 32)
-"""Pixels: the sizes that networks accept are often multiples of one of these."""
+"""Steps in pixels: a network often accepts only multiples of one of these."""
 
 USUAL = (8, 16, 32, 48, 64, 96, 128, 224)
 """Sizes in pixels that networks with a minimum or a fixed size often accept."""
@@ -65,7 +65,7 @@ class Backbone(nn.Module):
     def nearest_size(cls, size: int, **options: Any) -> int:
         """Return the size nearest to `size` that the network accepts; by default `size`.
 
-        Unless `input.size` is set, a run resizes its images to the returned size. If a network does not implement this
+        Unless `input.size` is set, a run resizes images to the returned size. If a network does not implement this
         method, and refuses a size with a `UsageError` or a `RuntimeError`, the sizes of `sizes_near` are tried.
 
         Args:

@@ -31,47 +31,48 @@ class Dataset(ABC):
     """Channels, height and width of an image."""
 
     pixel_scale: float | None = None
-    """Size of a pixel in arcsec of the images that `read` returns; None unless it is known and the same for all."""
+    """Size of a pixel in arcsec of the images that `read` returns; None if it is unknown or not the same for all."""
 
     pixel_scale_unclear: str = ""
-    """Reason why the pixel scale is unknown although the data mention one, in a few words. The reader has warned."""
+    """Reason why the pixel scale is unknown although the data mention one, in a few words. The reader has
+    logged a warning."""
 
     views: int = 1
-    """Number of images stored of each lens."""
+    """Number of stored images of each lens."""
 
     shared_groups: frozenset[str] = frozenset()
     """Parameter groups that the stored images of a lens share."""
 
     chunk: int = 1
-    """Number of neighbouring lenses that are stored together, and best read together: i * chunk to
+    """Number of consecutive lenses that are stored together and should be read together: i * chunk to
     (i + 1) * chunk - 1."""
 
     names: Sequence[str]
-    """A name for each lens, such as its file's."""
+    """A name for each lens, such as the name of its file."""
 
     missing: int = 0
     """Number of lenses that are not written yet. Incomplete data can only be inspected (`lenskit data info`)."""
 
     unfinished: str = ""
-    """The remaining work in one line, if no lens is missing but the data are unfinished for another reason. Unfinished
-    data, too, can only be inspected."""
+    """The remaining work in one line, if all lenses are written but the data are unfinished for a different reason.
+    Such data, too, can only be inspected."""
 
     stored_as: str = ""
     """Type of the stored pixels, such as `float16`; empty if it is unknown before pixels are read."""
 
     configuration: Mapping[str, Any] | None = None
-    """The configuration that simulated the images, by section, if the data contain it."""
+    """Configuration that simulated the images, by section; None if the data do not contain it."""
 
     accepts: ClassVar[str] = ""
-    """The paths that this reader takes, in one line for error messages."""
+    """Description of the accepted paths, in one line for error messages."""
 
     general: ClassVar[bool] = False
-    """Whether it reads all files of a format, whatever their layout. If a path names no reader, readers of one layout
-    are tried before general ones."""
+    """Whether the reader reads all files of a format, whatever their layout. If a path names no reader, readers of one
+    layout are tried before general ones."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this reader reads the path.
+        """Whether this reader can read the path.
 
         If so, `--data PATH` need not name the reader.
         """
@@ -82,10 +83,10 @@ class Dataset(ABC):
 
     @cached_property
     def undefined(self) -> Undefined:
-        """Filler of undefined pixels, with a record of the pixels filled so far.
+        """Filler of undefined pixels, which counts the filled pixels.
 
         A reader that crops or resamples images calls `undefined.fill` first, because pixels outside the crop help to
-        fill. No other reader needs it.
+        fill pixels inside. Other readers need not call it.
         """
         return Undefined()
 
@@ -142,7 +143,7 @@ class Dataset(ABC):
         return self.read(index)[1]
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """Read all lenses, and yield the faults.
+        """Read all lenses, and yield the fault of each part.
 
         A reader whose format has checksums overrides it to name the chunks that are damaged or absent.
 

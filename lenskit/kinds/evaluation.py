@@ -22,22 +22,23 @@ class Evaluation(ABC):
     IMAGES...`). Otherwise all arguments are runs."""
 
     embeddings: ClassVar[bool] = False
-    """Whether it also evaluates embeddings in place of runs: `lenskit NAME features.npz`."""
+    """Whether the evaluation accepts embeddings in place of runs: `lenskit NAME features.npz`."""
 
     without_runs: ClassVar[bool] = False
-    """Whether it accepts no run at all, because options give its input: `lenskit anomaly --scores scores.csv`."""
+    """Whether the evaluation can be called without runs, because options give its input: `lenskit anomaly --scores
+    scores.csv`."""
 
     files: ClassVar[tuple[str, ...] | None] = None
-    """Names of the files that it writes into `run.folder(NAME)`, in addition to pictures. If a file of such a name
-    exists and another program wrote it, the evaluation stops before it begins. If no names are stated, all files that
-    appear in the folder during the evaluation count as written by it."""
+    """Names of the files that the evaluation writes into `run.folder(NAME)`, in addition to pictures. The evaluation
+    stops before it begins if it did not write an existing file of such a name. If None, all files that appear in the
+    folder during the evaluation count as written by it."""
 
     tolerant: ClassVar[bool] = False
-    """Whether it works with the runs that can be opened, and receives the others in `left_out`: `lenskit report
+    """Whether runs that cannot be opened are left out, and listed in `left_out`, instead of an error: `lenskit report
     runs/*`."""
 
     left_out: Mapping[str, str] = {}
-    """For a tolerant evaluation, the reason why each other run cannot be opened, by its path."""
+    """For a tolerant evaluation, the reason why a run cannot be opened, by the path of the run."""
 
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 
 class FileFormat(ABC):
-    """File or folder of a given format.
+    """File or folder in one format.
 
     A format holds stores (`Format`), rendered images (`ImageFormat`) or features (`FeatureFormat`). One class may be
     a subclass of several of these bases.

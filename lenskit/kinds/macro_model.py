@@ -16,7 +16,7 @@ class MacroModel(ABC):
     the model of a simulator's lenses.
 
     Attributes:
-        bounds: The fitted parameters by name, each with the smallest and the largest value that is plausible.
+        bounds: The fitted parameters by name, each with the smallest and the largest plausible value.
         parts: Names of the light's parts, each with the names of the parameters that it depends on.
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
@@ -25,11 +25,11 @@ class MacroModel(ABC):
         traced_by: Names of the parameters that `traced` depends on; empty if the model traces no rays.
         source_radii: Smallest and largest half-light radius of a source in arcsec, if the model traces rays.
         other_sources: Options that the simulator needs, as `name=value`, to give its sources the form of the part
-            `source`. Empty if they have it already.
+            `source`. Empty if the sources have that form already.
     """
 
     ARC: ClassVar[str] = "source"
-    """Name of the part that is lensed light; there is always one."""
+    """Name of the part that is the lensed light; every model has this part."""
 
     bounds: Mapping[str, tuple[float, float]]
     parts: Mapping[str, frozenset[str]]
@@ -57,7 +57,7 @@ class MacroModel(ABC):
     def traced(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the positions of rays in the source plane.
 
-        They serve to lens a source of any form.
+        With them, a source of any form can be lensed.
 
         Args:
             values: (n,) each of the parameters in `traced_by`.

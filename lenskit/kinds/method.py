@@ -29,8 +29,8 @@ class Budget:
     """Length of a run in batches.
 
     Attributes:
-        batch_size: Lenses a batch, over all processes.
-        batches_per_epoch: Batches an epoch.
+        batch_size: Lenses per batch, over all processes.
+        batches_per_epoch: Batches per epoch.
         epochs: Epochs of the run.
     """
 
@@ -49,10 +49,10 @@ class Method(pl.LightningModule):
 
     A subclass sets the number of `views` that it takes and the `optimizer_defaults` of its paper, and implements
     `step`. Its keyword-only constructor arguments are its options. Mixins add abilities: `Scorer`, `Reconstructor`,
-    `Predictor`. A method that needs several optimisers, or another one, implements `configure_optimizers`.
+    `Predictor`. A method that needs several optimisers, or a different one, implements `configure_optimizers`.
 
     All quantities that change from batch to batch must be functions of `batches`, the number of batches done. A run
-    that is killed and resumed then equals a run without the interruption. Learning rates follow this rule already, see
+    that is killed and resumed then equals a run without the interruption. Learning rates already follow this rule; see
     `learning_rate`.
     """
 
@@ -71,12 +71,13 @@ class Method(pl.LightningModule):
     """Name of the evaluation that is suggested at the end of a run, such as `probe`."""
 
     unused_parameters: bool = False
-    """Whether some trained weights may get no gradient in a batch. Training on several processes must allow for it."""
+    """Whether some trained weights may get no gradient in a batch. With `train.strategy=auto`, several processes then
+    use `ddp_find_unused_parameters_true`."""
 
     seed: int
     budget: Budget
     optimizer_settings: OptimizerSettings
-    """These three are set by the runner before training."""
+    """`seed`, `budget` and `optimizer_settings` are set by the runner before training."""
 
     batches: int = 0
     """Number of batches done, set by the runner before each batch."""
@@ -105,11 +106,12 @@ class Method(pl.LightningModule):
     def simulated(self, simulator: Simulator | None, preprocess: Preprocess) -> None:
         """Receive the simulator of the lenses.
 
-        It is called once before `prepare`, and when a run is opened. Most methods need only images and ignore it.
+        It is called once before `prepare`, and when a checkpoint is loaded. Most methods need only images, and ignore
+        it.
 
         Args:
             simulator: The simulator of the run, or the simulator of its stored images; None if there is none.
-            preprocess: Applied to simulated images before the method sees them.
+            preprocess: Preprocessing of simulated images, before the method receives them.
 
         Raises:
             UsageError: The method cannot use such a simulator or such images.
@@ -118,9 +120,9 @@ class Method(pl.LightningModule):
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
         """Receive the recorded parameters of the lenses.
 
-        It is called once before training. Most methods need no parameters. A method that builds layers from them must
-        save all values that it needs to rebuild the layers without the training data. It saves them in the checkpoint,
-        as plain values, with Lightning's `on_save_checkpoint` and `on_load_checkpoint`.
+        It is called once before training. Most methods need no parameters. A method that builds layers from parameters
+        must be able to rebuild the layers without the training data. It saves the necessary plain values in the
+        checkpoint, with Lightning's `on_save_checkpoint` and `on_load_checkpoint`.
 
         Args:
             parameters: The recorded parameters.
@@ -148,7 +150,7 @@ class Method(pl.LightningModule):
     def after_update(self) -> None:
         """Update momentum encoders.
 
-        It is called once a batch, after the optimiser has changed the weights.
+        It is called once per batch, after the optimiser has changed the weights.
         """
 
     def rng(self, batch: Batch, name: str) -> KeyedGenerator:
@@ -219,7 +221,7 @@ class Method(pl.LightningModule):
 
 
 class Scorer(ABC):
-    """Mixin for methods that give images anomaly scores.
+    """Mixin for methods with an anomaly score.
 
     A score measures the difference of an image from the training images.
     """
@@ -265,7 +267,7 @@ class Predictor(ABC):
     """Mixin for methods that predict recorded parameters.
 
     Attributes:
-        classes: For each predicted class column, the number of its classes.
+        classes: Number of classes of each predicted class column, by name.
     """
 
     classes: Mapping[str, int]
@@ -284,7 +286,7 @@ class Predictor(ABC):
     def probabilities(self, images: Tensor) -> dict[str, Tensor]:
         """Return the probabilities (n, classes) of each class column by name.
 
-        They are in the order of the classes.
+        The columns have the order of the classes.
 
         Args:
             images: (n, channels, height, width), as in `predict`.

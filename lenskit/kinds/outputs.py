@@ -29,9 +29,9 @@ def check_outputs(method: pl.LightningModule, outputs: Any, lenses: int) -> None
     loss = outputs["loss"]
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise breach(method, f"gives a loss of {given}: give a tensor with one number")
+        raise breach(method, f"returns a loss of {given}: return a tensor with one number")
     if method.automatic_optimization and not loss.requires_grad:
-        raise breach(method, "gives a loss without a gradient: compute it from the backbone's features, not detached")
+        raise breach(method, "returns a loss without a gradient: compute it from the backbone's features, not detached")
     for name in ("embedding", "projection"):
         if outputs.get(name) is not None:
             check_tensor(method, name, outputs[name], (lenses, None))

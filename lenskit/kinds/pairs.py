@@ -18,7 +18,7 @@ class Batch:
     """Batch of views that a method learns from.
 
     Attributes:
-        views: Each a batch of images (n, channels, height, width); row i of every view shows the same lens.
+        views: Images (n, channels, height, width) of each view; row i of every view shows the same lens.
         parameters: For each recorded parameter, its value in each view: (n, number of views).
         index: (n,) int64, number of each lens.
     """
@@ -31,18 +31,19 @@ class Batch:
 class PairStrategy(ABC):
     """Strategy that turns the renderings of each lens into views.
 
-    It states the number of renderings and the parameter groups that they share. Only the strategy makes views: a method
-    never crops or blurs images, because that may change the properties that the representation should encode.
+    It states the number of renderings per lens, and the parameter groups that these share. Only the strategy makes
+    views: a method never crops or blurs images, because that may change the properties that the representation should
+    encode.
     """
 
     draws: int
-    """Number of renderings of each lens that it takes."""
+    """Number of renderings of each lens that the strategy takes."""
 
     shared_groups: frozenset[str] = frozenset()
-    """Parameter groups that these renderings share. All other groups are drawn separately for each rendering."""
+    """Parameter groups that these renderings share. All other groups are sampled separately for each rendering."""
 
     views: int
-    """Number of views of each lens that it makes."""
+    """Number of views of each lens that the strategy makes."""
 
     known: Sequence[Parameter] = ()
     """The recorded parameters, set by `prepare`."""
@@ -67,7 +68,7 @@ class PairStrategy(ABC):
         Args:
             images: (n, draws, channels, height, width).
             parameters: For each recorded parameter, its values (n, draws).
-            rng: Random numbers of these lenses (group `views`), one row a lens.
+            rng: Random numbers of these lenses (group `views`), one row per lens.
 
         Returns:
             A batch with `views` views.
@@ -79,8 +80,8 @@ class Transform(PairStrategy):
     """Pair strategy that transforms images.
 
     Alone it takes one image of a lens and makes two views of it. After a plus sign (`lens-fixed+blur`) it transforms
-    the views of the strategy before the plus. Every view needs its own random numbers: name them with the number of the
-    view, such as `sigma/0`.
+    the views of the strategy before the plus. Every view needs separate random numbers: include the number of the view
+    in their name, such as `sigma/0`.
     """
 
     draws = 1
@@ -95,7 +96,7 @@ class Transform(PairStrategy):
         Args:
             images: (n, views, channels, height, width).
             parameters: For each recorded parameter, its values (n, views).
-            rng: Random numbers of these lenses, one row a lens.
+            rng: Random numbers of these lenses, one row per lens.
 
         Returns:
             New images and parameters, in the same shapes. The parameters describe the new images.
@@ -129,7 +130,7 @@ class Composition(PairStrategy):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         """Make the views of the first strategy and transform them.
 
-        Each transform has its own random numbers.
+        Each transform gets separate random numbers.
         """
         batch = self.first(images, parameters, rng)
         views, values = torch.stack(batch.views, 1), batch.parameters

@@ -25,28 +25,28 @@ _POSITION_ANGLE = re.compile(r"(?:.*_)?(?:pa|phi|position_angle|orientation)(?:_
 class Parameter:
     """Quantity that is recorded with each image, for probes, plots and exports.
 
-    Its spin s determines its new value after its image is rotated or mirrored: a rotation by an angle rotates the
-    quantity by s times that angle. The two components of a quantity have names that end in `1` and `2`, or in the words
-    `x` or `dx` and `y` or `dy`: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or `deg`
-    is an angle, counter-clockwise from +x, with a period of 2 pi / s.
+    The spin s determines the new value after the image is rotated or mirrored: a rotation of the image by an angle
+    rotates the quantity by s times that angle. The two components of a quantity have names that end in `1` and `2`, or
+    in the words `x` or `dx` and `y` or `dy`: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in
+    `rad` or `deg` is an angle, counter-clockwise from +x, with a period of 2 pi / s.
 
     Args:
         name: Key of its values, such as `theta_E`.
         unit: `arcsec`, `rad`, or empty for a pure number.
-        symbol: Symbol in figures, such as `$\\theta_E$`.
-        group: Parameter group in which it is drawn, such as `lens`.
+        symbol: Symbol in plots, such as `$\\theta_E$`.
+        group: Parameter group to which it belongs, such as `lens`.
         classes: Names of the classes, for a class label; empty for a continuous quantity.
-        headline: Whether it is a measure of the quality of a representation: a quantity that no simpler property of
-            the image reveals.
+        headline: Whether probes of this parameter measure the quality of a representation, because no simpler property
+            of the image reveals it.
         spin: 0 for a quantity that does not rotate, 1 for a vector or a direction, 2 for an ellipticity, a shear or a
             position angle. If None, the name decides. Names that end in `x`, `dx`, `y` or `dy` as a separate word
             (`center_x`, `source_dx`) have spin 1. `e1`, `g1`, `gamma1`, `shear1`, `eps1` and similar names, and angles
             called `pa`, `phi`, `position_angle` or `orientation`, have spin 2. All other names have spin 0.
-        identity: Whether its values number objects of a collection, such as stamps of real galaxies (-1 for none).
-            Such a number cannot be predicted, but images of the same object stay on one side of a split.
+        identity: Whether its values are numbers of objects in a collection, such as stamps of real galaxies (-1 for
+            no object). Such a number cannot be predicted, but images of the same object stay on one side of a split.
 
     Raises:
-        ValueError: It has a spin, and is neither a component nor an angle.
+        ValueError: The spin is not 0, but the parameter is neither a component nor an angle.
     """
 
     name: str
@@ -61,23 +61,23 @@ class Parameter:
     def __post_init__(self) -> None:
         if self.spin and not (self.is_angle or _COMPONENT.fullmatch(self.name)):
             raise ValueError(
-                f"parameter {self.name!r} has spin {self.spin}: it is an angle in {' or '.join(ANGLES)}, "
-                "or a component whose name ends in 1 or 2, or in x or y as a word of its own"
+                f"parameter {self.name!r} has spin {self.spin}: it must be an angle in {' or '.join(ANGLES)}, "
+                "or a component whose name ends in 1 or 2, or in x or y as a separate word"
             )
 
     @property
     def label(self) -> str:
-        """Label for figures: its symbol, or its name if it has no symbol."""
+        """Label in plots: its symbol, or its name if it has no symbol."""
         return self.symbol or as_label(self.name)
 
     @property
     def continuous(self) -> bool:
-        """Whether its values are measurements, not numbers of classes or objects."""
+        """Whether the values are measurements, not numbers of classes or objects."""
         return not self.classes and not self.identity
 
     @property
     def turns(self) -> int:
-        """Spin: the stated spin, or the spin that follows from its name and unit."""
+        """Spin: the stated spin, or the spin that follows from name and unit."""
         if self.spin is not None:
             return self.spin
         if self.is_angle:
@@ -86,17 +86,17 @@ class Parameter:
 
     @property
     def is_angle(self) -> bool:
-        """Whether it is an angle. A component of a quantity in `rad` or `deg` is none."""
+        """Whether it is an angle. A component of a quantity in `rad` or `deg` is not."""
         return self.unit in ANGLES and not (_COMPONENT if self.spin else _BY_NAME[1]).fullmatch(self.name)
 
     @property
     def is_first(self) -> bool:
-        """Whether a component is the one along x (or the cosine)."""
+        """Whether it is the first component: along x, or the cosine."""
         return self.name[-1:] in ("x", "1")
 
     @property
     def partner(self) -> str:
-        """Name of the other component, if it is a component."""
+        """Name of the other component of the quantity. Only for components."""
         return self.name[:-1] + self.name[-1:].translate(_PARTNER)
 
 
@@ -124,7 +124,7 @@ def parameters_of(records: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]
     """Return the parameters of a file.
 
     Args:
-        records: Their records, which were checked as `ParameterRecord`s.
+        records: Records of the parameters, already checked as `ParameterRecord`s.
     """
     return tuple(map(_parameter, records))
 

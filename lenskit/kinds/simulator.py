@@ -19,7 +19,7 @@ Scene = dict[str, Tensor]
 
 
 class Simulator(ABC):
-    """Simulator that draws scenes, group by group, and renders them as images.
+    """Simulator that samples scenes, group by group, and renders them as images.
 
     A subclass states its `groups`, its `parameters` and its `image_shape`, and implements `draw` and `render`. Its
     keyword-only constructor arguments are its options.
@@ -29,45 +29,45 @@ class Simulator(ABC):
     """
 
     groups: tuple[str, ...]
-    """Parameter groups in the order in which they are drawn. A pair strategy may share any of them."""
+    """Parameter groups in the order in which they are sampled. A pair strategy may share any of them."""
 
     parameters: Sequence[Parameter]
     """The recorded parameters; each names a key of the scene whose value has shape (n,)."""
 
     known: Sequence[Parameter] = ()
-    """Further parameters that it may draw. They are recorded, with their units, if a table gives their values."""
+    """Further parameters that it may sample. They are recorded, with their units, if a table gives their values."""
 
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
 
     pixel_scale: float | None = None
-    """Size of a pixel in arcsec, if it has one. Stores on disk then have coordinates."""
+    """Size of a pixel in arcsec, or None. Stores on disk have coordinates only if it is set."""
 
     removable: frozenset[str] = frozenset()
     """Groups whose light `render` can leave out, for control experiments."""
 
     natural_correlations: Mapping[str, str] = MappingProxyType({})
-    """Headline parameters that correlate with light other than the source's as they do in nature, and the reason for
-    each. See the shortcut control in docs/simulators.md."""
+    """Headline parameters that correlate with light that is not the source's, as they also do in nature, and the
+    reason for each. See the shortcut control in docs/simulators.md."""
 
     shortcut_remedies: Mapping[str, str] = MappingProxyType({})
-    """Remedy for each headline parameter that correlates with such light for a reason other than nature."""
+    """Remedy for each headline parameter that correlates with such light, unlike in nature."""
 
     remarks: Sequence[str] = ()
-    """Lines about consequences of its options, such as the kind of all sources. They are logged once, when a run or a
-    store is created."""
+    """Remarks on the chosen options, such as the kind of all sources. They are logged once, when a run or a store is
+    created."""
 
     anomaly_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Options with which it also simulates the anomalies that a detector should find, such as all classes of lenses."""
+    """Options that add the anomalies that a detector should find, such as all classes of lenses."""
 
     @abstractmethod
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw the quantities of one group.
+        """Sample the quantities of one group.
 
         Args:
             group: One of `groups`.
-            rng: Random numbers by name, one row an image: `rng.sample("theta_E", prior)`.
-            scene: The entries that earlier groups drew.
+            rng: Random numbers by name, one row per image: `rng.sample("theta_E", prior)`.
+            scene: The entries of the earlier groups.
 
         Returns:
             The new entries of the scene; each tensor's first axis has length `rng.n`.
@@ -89,7 +89,7 @@ class Simulator(ABC):
         self, seed: int, split: str, index: Tensor, view: Tensor | int = 0, *,
         shared: Iterable[str] = (), dtype: torch.dtype = torch.float32, given: Mapping[str, Tensor] | None = None,
     ) -> Scene:  # fmt: skip
-        """Draw the scenes of a batch of addresses.
+        """Sample the scenes of a batch of addresses.
 
         Args:
             seed: Seed of the run.
@@ -99,8 +99,8 @@ class Simulator(ABC):
             shared: Groups whose quantities are the same in all renderings of a lens. Pixel noise is not shared: each
                 rendering has its own.
             dtype: Floating-point type of the scene.
-            given: Values that replace draws, by the name of the draw: (n,) float64, NaN where the quantity is drawn
-                all the same. Quantities that derive from a draw derive from the given value.
+            given: Fixed values by name, (n,) float64. They replace the random numbers of that name, except where they
+                are NaN. Quantities that are computed from a replaced number use the fixed value.
 
         Returns:
             The scene, with n images.
@@ -115,12 +115,12 @@ class Simulator(ABC):
         return scene
 
     def macro_model(self, free: Sequence[str] | None = None) -> MacroModel | None:
-        """Return the model of its lenses without substructure and noise, for fits.
+        """Return a model of the lenses without substructure and noise, for fits.
 
         The default is None: no model.
 
         Args:
-            free: Parameters to fit although the simulator gives all lenses the same value. By default the parameters
+            free: Parameters to fit even if the simulator uses the same value for all lenses. By default, the parameters
                 that are unknown for a real lens.
 
         Raises:
@@ -129,9 +129,9 @@ class Simulator(ABC):
         return None
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """Yield the given values from which it cannot make a scene.
+        """Yield the fixed values from which no scene can be made.
 
-        By default there are none. Only values of parameters that it draws are checked here.
+        By default there are none. Only values of parameters that the simulator samples are checked here.
 
         Args:
             given: As in `scene`.
@@ -142,7 +142,7 @@ class Simulator(ABC):
         return iter(())
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the tensors among the simulator's attributes to a device."""
+        """Move the tensors in the simulator's attributes to a device."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))

@@ -166,7 +166,10 @@ def _records(path: Path, lines: Iterator[Line], delimiter: str, comments: bool) 
 
 
 def _header(path: Path, first: tuple[int, list[str]], comment: Line, delimiter: str) -> tuple[int, list[str]]:
-    """Return the header and its line: the first record, or the comment above data."""
+    """Return the number of the header's line, and its cells.
+
+    The header is the first record, or the comment above the data.
+    """
     line, cells = first[0], _trimmed(first[1])
     names = _trimmed([cell.strip().strip('"') for cell in comment[1].lstrip()[1:].split(delimiter)])
     if any(map(_is_data, cells)) and len(names) == len(cells) and not any(map(_is_data, names)):

@@ -95,7 +95,7 @@ def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
     Args:
         store: Store to create or check.
         plan: Plan of the store.
-        claims: Claims on the store, joined.
+        claims: Claims of this process, which has joined the store.
         overwrite: Whether to overwrite a store with a different plan.
 
     Raises:

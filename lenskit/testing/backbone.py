@@ -11,7 +11,8 @@ from torch import Tensor
 from lenskit.contracts.backbone import meet_backbone
 from lenskit.errors import UsageError
 from lenskit.kinds.backbone import Backbone, sizes_near
-from lenskit.testing.contract import ClassContract
+from lenskit.testing.contract import Breach, ClassContract, place_of
+from lenskit.words import reason
 
 IMAGES = 4
 
@@ -59,9 +60,18 @@ class BackboneContract(ClassContract):
         )
 
     def test_other_channels_are_accepted(self) -> None:
-        network = self.build(3, self._accepted()).eval()
-        with torch.no_grad():
-            features = network(torch.rand(2, 3, self._accepted(), self._accepted()))
+        size = self._accepted()
+        try:
+            network = self.build(3, size).eval()
+            with torch.no_grad():
+                features = network(torch.rand(2, 3, size, size))
+        except UsageError as error:
+            raise SkipTest(f"it refuses 3 channels: {error}") from error
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise Breach(
+                f"{self.record.origin} fails on images of 3 channels: {reason(error)}. Use `channels` in its layers, "
+                f"or raise a UsageError{place_of(self.loaded)}"
+            ) from error
         self.require(
             features.shape == (2, network.features),
             f"gives images of 3 channels features of shape {tuple(features.shape)}",

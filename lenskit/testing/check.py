@@ -20,7 +20,7 @@ from lenskit.component import FILES
 from lenskit.errors import LenskitError, UsageError
 from lenskit.found import Record
 from lenskit.naming import is_same_distribution
-from lenskit.options import options_of
+from lenskit.options import options_of, validate
 from lenskit.origin import told
 from lenskit.registry import registry
 from lenskit.scaffold.new import CHANGES
@@ -156,12 +156,24 @@ def _options(record: Record) -> tuple[dict[str, Any], list[str]]:
     """Return small options of a component, and the options without a default."""
     if record.kind in (*FILES, "encoder", "command"):
         return {}, []
-    options = options_of(record.load())
-    names = {option.name for option in options}
+    component = record.load()
+    options = options_of(component)
+    if missing := [option.name for option in options if option.required]:
+        return {}, missing
+    names = [option.name for option in options]
     small = {name: value for name, value in SMALL.items() if name in names}
     if record.kind in ("method", "backbone"):
         small |= {name: size for name in names for end, size in SMALL_WIDTHS.items() if name.endswith(end)}
-    return small, [option.name for option in options if option.required]
+    return {name: value for name, value in small.items() if _is_valid(component, name, value)}, []
+
+
+def _is_valid(component: type, name: str, value: Any) -> bool:
+    """Whether an option of a component takes a value."""
+    try:
+        validate(component, {name: value}, name)
+    except LenskitError:
+        return False
+    return True
 
 
 def _outcomes(subject: str, contract: Any) -> Iterator[Outcome]:

@@ -84,7 +84,7 @@ class ClassContract(Contract):
 
     @property
     def loaded(self) -> type:
-        """Class of the component."""
+        """Class of the tested component, imported if necessary."""
         return self.record.load()
 
     @property
@@ -102,7 +102,7 @@ class ClassContract(Contract):
 
     @contextmanager
     def rules_of_lenskit(self, at: str = "") -> Iterator[None]:
-        """Add the line to change to an error of lenskit's own checks.
+        """Add component and line to change to an error of lenskit's own checks.
 
         Args:
             at: Name of the method to change; by default the class.
@@ -110,11 +110,18 @@ class ClassContract(Contract):
         try:
             yield
         except LenskitError as error:
-            raise Breach(f"{error}{place_of(self.member(at))}") from error
+            record = self.record
+            told = str(error) if f"'{record.name}" in str(error) else f"{record.origin}: {error}"
+            raise Breach(f"{told}{place_of(self.member(at))}") from error
 
     def member(self, name: str) -> Any:
-        """Return a method of the class, or the class if it has no such method."""
-        return getattr(self.loaded, name, self.loaded) if name else self.loaded
+        """Return a method of the class, or the class if it does not define the method.
+
+        Methods that it inherits from lenskit do not count.
+        """
+        found = getattr(self.loaded, name, None) if name else None
+        is_own = getattr(found, "__module__", "lenskit").partition(".")[0] != "lenskit"
+        return found if is_own else self.loaded
 
     @contextmanager
     def on_a_gpu(self, remedy: str, at: str) -> Iterator[torch.device]:
@@ -140,7 +147,8 @@ class ClassContract(Contract):
             ) from error
 
     def test_the_docstring_describes_it(self) -> None:
-        self.require(self.loaded.__doc__ and description(self.loaded), "has no docstring: add one", self.loaded)
+        text = description(self.loaded) if self.loaded.__doc__ else ""
+        self.require(text and not text.startswith("Args:"), "has no docstring: add one", self.loaded)
 
     def test_options_have_a_meaning(self) -> None:
         for option in options_of(self.loaded):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.checksums import load_tensors
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
-from lenskit.encoders.named import find_named
+from lenskit.encoders.named import NamedEncoder
 from lenskit.errors import LenskitError
+from lenskit.naming import parse
 from lenskit.testing.contract import Breach, Contract
 
 ANY_SHAPE = (3, 64, 64)
@@ -30,10 +32,8 @@ class EncoderContract(Contract):
 
     def loaded(self) -> Encoder:
         """Load the encoder."""
-        found = find_named(self.component)
         try:
-            assert found is not None
-            return found.load()
+            return NamedEncoder(self.record, parse(self.component).argument).load()
         except LenskitError as error:
             raise Breach(f"{self.record.origin} cannot be loaded: {error}") from error
 
@@ -43,14 +43,14 @@ class EncoderContract(Contract):
         return torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
 
     def test_it_embeds_images(self) -> None:
-        features = self.loaded().embed(self.images())
+        features = self._features(self.images())
         self.require(features.shape[0] == 3 and features.ndim == 2, f"gives features of shape {features.shape}")
         self.require(np.isfinite(features).all(), "gives NaN or infinite features")
         self.require((features[0] != features[1]).any(), "gives all images the same features")
 
     def test_an_image_has_the_same_features_alone(self) -> None:
-        encoder, images = self.loaded(), self.images()
-        together, alone = encoder.embed(images), encoder.embed(images[1:2])
+        images = self.images()
+        together, alone = self._features(images), self._features(images[1:2])
         reach = 1e-4 * np.abs(together).max()
         self.require(
             np.abs(together[1] - alone[0]).max() <= reach, "gives an image alone other features than in a batch"
@@ -63,15 +63,22 @@ class EncoderContract(Contract):
         self.require(card.get("trained_on"), "has a card without trained_on: state the data that it learned from")
 
     def test_the_head_can_be_loaded(self) -> None:
-        folder = self.record.load()
-        head = folder / "head.safetensors"
-        if "head" not in self._card():
+        card, head = self._card(), self.record.load() / "head.safetensors"
+        if "head" not in card:
             self.require(not head.is_file(), "has a file of a head, which its card does not describe")
             return
+        self.require(head.is_file(), f"has no {head.name}, which its card describes: package it again")
         try:
             load_tensors(head, "package it again")
         except LenskitError as error:
             raise Breach(f"{self.record.origin} has a damaged head: {error}") from error
+
+    def _features(self, images: Tensor) -> NDArray[np.float32]:
+        encoder = self.loaded()
+        try:
+            return encoder.embed(images)
+        except LenskitError as error:
+            raise Breach(f"{self.record.origin} cannot embed images: {error}") from error
 
     def _card(self) -> dict[str, object]:
         try:

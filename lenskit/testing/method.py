@@ -70,10 +70,11 @@ class MethodContract(ClassContract):
 
     def job(self) -> Job:
         """Return the built components of a training."""
-        return Job(self.config())
+        with self.rules_of_lenskit():
+            return Job(self.config())
 
     def test_it_trains_without_further_options(self) -> None:
-        with self.rules_of_lenskit("step"):
+        with self.rules_of_lenskit():
             Job(Config.resolve({"method": {"name": self.component, **self.required}}))
 
     def test_a_step_returns_a_finite_loss(self) -> None:
@@ -106,13 +107,15 @@ class MethodContract(ClassContract):
 
     def test_all_weights_with_a_gradient_are_optimised(self) -> None:
         job = self._stepped()
-        groups = job.method.configure_optimizers().param_groups
+        made = job.method.configure_optimizers()
+        optimizers = made if isinstance(made, list | tuple) else [made]
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         optimised = {id(weight) for group in groups for weight in group["params"]}
         missing = [name for name, p in job.method.named_parameters() if p.requires_grad and id(p) not in optimised]
         self.require(
             not missing,
             f"leaves weights out of the optimizer: {', '.join(missing[:5])}. List their modules",
-            self.member("parameter_groups"),
+            self.member("configure_optimizers" if job.method.optimizer_defaults is None else "parameter_groups"),
         )
 
     def test_the_embedding_is_that_of_the_saved_encoder(self) -> None:
@@ -171,16 +174,34 @@ class MethodContract(ClassContract):
         abilities = [base for base in (Scorer, Reconstructor, Predictor) if isinstance(method, base)]
         if not abilities:
             raise SkipTest("it is neither a Scorer nor a Reconstructor nor a Predictor")
-        with torch.no_grad(), self.rules_of_lenskit("step"):
+        with torch.no_grad():
             if isinstance(method, Scorer) and (scores := method.score(images)) is not None:
-                check_answer(method, "score", scores, images)
+                with self.rules_of_lenskit("score"):
+                    check_answer(method, "score", scores, images)
                 for name, value in method.figures(images).items():
-                    self.require(value.shape == (4,), f"gives {name!r} of a wrong shape", self.member("figures"))
+                    self.require(
+                        value.shape == (4,),
+                        f"gives {name!r} of shape {tuple(value.shape)}: give a number for each image",
+                        self.member("figures"),
+                    )
             if isinstance(method, Reconstructor):
-                check_answer(method, "reconstruct", method.reconstruct(images), images)
+                with self.rules_of_lenskit("reconstruct"):
+                    check_answer(method, "reconstruct", method.reconstruct(images), images)
             if isinstance(method, Predictor):
                 for name, value in method.predict(images).items():
-                    self.require(len(value) == 4, f"predicts {name!r} of a wrong shape", self.member("predict"))
+                    self.require(
+                        value.shape == (4,),
+                        f"predicts {name!r} of shape {tuple(value.shape)}: give a number for each image",
+                        self.member("predict"),
+                    )
+                chances = method.probabilities(images)
+                for name, count in method.classes.items():
+                    shape = tuple(chances[name].shape) if name in chances else "none"
+                    self.require(
+                        shape == (4, count),
+                        f"gives probabilities {shape} of {name!r}: give {(4, count)}",
+                        self.member("probabilities"),
+                    )
 
     def test_the_suggested_evaluation_exists(self) -> None:
         judge = self.loaded.judged_by  # type: ignore[attr-defined]
@@ -199,18 +220,29 @@ class MethodContract(ClassContract):
         return job
 
     def trained(self) -> dict[str, Tensor]:
-        """Train without an interruption, and return the weights in the checkpoint."""
+        """Train without an interruption, and return the numbers by name."""
         with temporary_folder() as folder:
             return self._state(Job(self.config()).fit(Run.create(folder / "run", self.config()), None, False))
 
     def _state(self, run: Run) -> dict[str, Tensor]:
-        """Return the weights in the checkpoint of a run."""
-        state: dict[str, Tensor] = torch.load(run.checkpoint, weights_only=True)["state_dict"]
-        return state
+        """Return weights, optimizer states and encoder of a run, by name."""
+        checkpoint = torch.load(run.checkpoint, weights_only=True)
+        encoder = {f"encoder.{name}": value for name, value in run.encoder().state_dict().items()}
+        return {**checkpoint["state_dict"], **_tensors("optimizer", checkpoint["optimizer_states"]), **encoder}
 
     def _same(self, one: dict[str, Tensor], other: dict[str, Tensor], fault: str) -> None:
         wrong = [name for name in one if name not in other or not torch.equal(one[name], other[name])]
         self.require(not wrong and one.keys() == other.keys(), f"{fault} ({', '.join(wrong[:3])})", self.loaded)
+
+
+def _tensors(name: str, value: Any) -> dict[str, Tensor]:
+    """Return all numbers in nested values as tensors, by their paths."""
+    if isinstance(value, Tensor):
+        return {name: value}
+    if isinstance(value, int | float):
+        return {name: torch.tensor(value)}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    return {path: tensor for key, each in items for path, tensor in _tensors(f"{name}.{key}", each).items()}
 
 
 @cache

@@ -13,7 +13,8 @@ from lenskit.contracts.pairs import check_batch, check_stated, meet_pairs
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.pairs import Batch, Composition, PairStrategy, Transform
 from lenskit.kinds.parameter import Parameter
-from lenskit.testing.contract import ClassContract
+from lenskit.testing.contract import Breach, ClassContract, place_of
+from lenskit.words import reason
 
 
 class PairsContract(ClassContract):
@@ -43,7 +44,8 @@ class PairsContract(ClassContract):
     def prepared(self) -> PairStrategy:
         """Return the strategy, ready to make views."""
         strategy: PairStrategy = self.build()
-        check_stated(strategy)
+        with self.rules_of_lenskit():
+            check_stated(strategy)
         strategy.prepare(self.parameters, self.image_shape)
         return strategy
 
@@ -68,13 +70,13 @@ class PairsContract(ClassContract):
         return strategy(images.clone(), dict(values), self.numbers(seed))
 
     def test_it_passes_the_checks_at_first_use(self) -> None:
-        with self.rules_of_lenskit("__call__"):
-            strategy = self.prepared()
+        strategy = self.prepared()
+        with self.rules_of_lenskit(self._name):
             meet_pairs(strategy, *self.images(strategy.draws), self.numbers())
 
     def test_it_returns_the_stated_views(self) -> None:
-        with self.rules_of_lenskit("__call__"):
-            strategy = self.prepared()
+        strategy = self.prepared()
+        with self.rules_of_lenskit(self._name):
             _, values = self.images(strategy.draws)
             batch = self.views(strategy)
             check_batch(strategy, batch, strategy.views, values, self.numbers().index)
@@ -99,7 +101,7 @@ class PairsContract(ClassContract):
 
     def test_no_global_generator_is_used(self) -> None:
         strategy = self.prepared()
-        with self.rules_of_lenskit("__call__"), no_global_generator(strategy):
+        with self.rules_of_lenskit(self._name), no_global_generator(strategy):
             self.views(strategy)
 
     def test_neighbours_in_the_batch_do_not_matter(self) -> None:
@@ -121,9 +123,13 @@ class PairsContract(ClassContract):
     def test_the_images_that_it_gets_are_unchanged(self) -> None:
         strategy = self.prepared()
         images, values = self.images(strategy.draws)
-        before = images.clone()
         strategy(images, dict(values), self.numbers())
+        before, known = self.images(strategy.draws)
         self.require(torch.equal(images, before), "changes the images that it gets: copy them first", self._code)
+        for name, value in known.items():
+            self.require(
+                torch.equal(values[name], value), f"changes the values of {name!r} that it gets: copy them", self._code
+            )
 
     def test_it_follows_another_strategy(self) -> None:
         """`lens-fixed+NAME` works."""
@@ -132,7 +138,13 @@ class PairsContract(ClassContract):
             raise SkipTest("it makes views itself")
         composition = Composition(_Identical(), {"part": transform})
         composition.prepare(self.parameters, self.image_shape)
-        batch = self.views(composition)
+        try:
+            batch = self.views(composition)
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise Breach(
+                f"{self.record.origin} fails on {composition.views} views: {reason(error)}. Make as many views as it "
+                f"gets, images.shape[1]{place_of(self._code)}"
+            ) from error
         self.require(len(batch.views) == 3, "returns another number of views than it gets", self._code)
         self.require(
             batch.views[0].shape[1:] == self.image_shape,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,12 @@ HEAVY = ("torch", "pytorch_lightning", "scipy", "matplotlib", "astropy", "pandas
 
 SECONDS = 0.3
 """Longest time of the import of the hooks, in a new process."""
+
+LENSKIT = re.compile(r"lenskit[-_.]+ssl(?:\s*\[[^]]*\])?\s*(?![-_.\w])([^;]*)", re.IGNORECASE)
+"""Requirement of lenskit, and its bounds."""
+
+TRIES = 3
+"""Measurements of a slow import, because a busy machine is slow."""
 
 MEASURE = """
 import contextlib, importlib, io, json, sys, time
@@ -129,11 +136,11 @@ class PluginContract:
         if is_same_distribution(self.distribution, "lenskit-ssl"):
             raise SkipTest("it is lenskit itself")
         needed = metadata.distribution(self.distribution).requires or []
-        bound = [each for each in needed if each.replace("_", "-").lower().startswith("lenskit-ssl")]
-        self._require(bound, 'does not require lenskit: add "lenskit-ssl>=X,<Y" to its dependencies')
+        bounds = [match[1] for each in needed if (match := LENSKIT.match(each))]
+        self._require(bounds, 'does not require lenskit: add "lenskit-ssl>=X,<Y" to its dependencies')
+        both = any(re.search(r"~=|==", bound) or (">" in bound and "<" in bound) for bound in bounds)
         self._require(
-            any(">" in each and "<" in each for each in bound),
-            f"requires {bound[0]!r} without bounds: state lenskit-ssl>=X,<Y in its dependencies",
+            both, f"requires lenskit-ssl{bounds[0]} without bounds: state lenskit-ssl>=X,<Y in its dependencies"
         )
 
     def records(self) -> list[Record]:
@@ -174,12 +181,14 @@ def _is_editable(distribution: metadata.Distribution) -> bool:
 def _import(modules: tuple[str, ...]) -> Import:
     """Import modules in a new process.
 
-    Only the second import is measured, because the first may compile them.
+    The first import may compile them. So a slow import is repeated, and the fastest is returned.
     """
     paths = os.pathsep.join(path for path in sys.path if path and Path(path).exists())
     command = [sys.executable, "-c", MEASURE, *modules]
-    for _ in range(2):
+    found: list[Import] = []
+    while len(found) < TRIES and (not found or found[-1].seconds > SECONDS):
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
-    if done.returncode:
-        raise Breach(f"{', '.join(modules)} cannot be imported: {done.stderr.strip().splitlines()[-1]}")
-    return Import(**json.loads(done.stdout.splitlines()[-1]))
+        if done.returncode:
+            raise Breach(f"{', '.join(modules)} cannot be imported: {done.stderr.strip().splitlines()[-1]}")
+        found.append(Import(**json.loads(done.stdout.splitlines()[-1])))
+    return min(found)

@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -45,11 +46,13 @@ def gradients_of_two(toml: str, lenses: int) -> Gradients:
     Raises:
         LenskitError: A process failed.
     """
-    spawn = multiprocessing.get_context("spawn")
+    context = _context()
     with TemporaryDirectory(prefix="lenskit-processes-") as name:
         folder = Path(name)
         # The file is new for each call; an address could be in use.
-        workers = [spawn.Process(target=_work, args=(rank, toml, lenses, str(folder))) for rank in (0, 1)]
+        workers = [
+            context.Process(target=_work, args=(rank, toml, lenses, str(folder), dict(os.environ))) for rank in (0, 1)
+        ]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -61,9 +64,23 @@ def gradients_of_two(toml: str, lenses: int) -> Gradients:
     return found
 
 
-def _work(rank: int, toml: str, lenses: int, folder: str) -> None:
+def _context() -> Any:
+    """Return the way to start processes.
+
+    A server imports torch once, and forks new processes from itself. It runs no other code, so a fork is safe. Windows
+    has no such server: there each process imports torch, which takes seconds.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _work(rank: int, toml: str, lenses: int, folder: str, environment: dict[str, str]) -> None:
     """Compute the gradients of one process, and write their mean."""
     try:
+        os.environ.update(environment)  # the server may be older than a change of a variable
         os.environ["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
         distributed.init_process_group(
             "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=PATIENCE

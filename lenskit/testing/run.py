@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lenskit.config import Config
@@ -19,11 +23,19 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def short_run(path: Path, sections: Mapping[str, Mapping[str, Any]] = SECTIONS) -> Run:
-    """Train a run of one batch.
+    """Return a new copy of a run of one batch, which is trained once in a process.
 
     Args:
         path: Run directory to create.
         sections: Configuration of the run.
     """
-    config = Config.resolve({name: dict(section) for name, section in sections.items()})
-    return train(config, path, progress=False)
+    shutil.copytree(_trained(json.dumps({name: dict(section) for name, section in sections.items()})).name, path)
+    return Run(path)
+
+
+@cache
+def _trained(sections: str) -> TemporaryDirectory[str]:
+    """Train a run in a folder that is removed when the process ends."""
+    folder = TemporaryDirectory(prefix="lenskit-contract-")
+    train(Config.resolve(json.loads(sections)), Path(folder.name), progress=False, overwrite=True)
+    return folder

@@ -93,7 +93,7 @@ class ImageFiles(Reader):
 
     @abstractmethod
     def images_of(self, file: Path) -> NDArray[Any]:
-        """Return the images of a file (n, channels, height, width), of any real type.
+        """Return the images of a file, (n, channels, height, width), of any real dtype.
 
         Files of many images may be mapped into memory.
 

@@ -251,7 +251,7 @@ def is_transposed(transform: NDArray[np.float64]) -> bool:
 
 
 def rotation(transform: NDArray[np.float64]) -> float:
-    """Return the rotation in degrees that remains after `oriented`, from -45 to 45."""
+    """Return the rotation of an image after `oriented`, in degrees (-45 to 45)."""
     steps = transform[:, ::-1] if is_transposed(transform) else transform
     steps = steps * np.sign([steps[0, 0], steps[1, 1]])
     return degrees(atan2(steps[1, 0] - steps[0, 1], steps[0, 0] + steps[1, 1]))

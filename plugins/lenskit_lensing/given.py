@@ -67,7 +67,8 @@ def refused(
 def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
     """Yield the rows whose ellipticity or shear is too large.
 
-    `JOINTLY` has the limits. The ellipticity of the mass must not exceed the largest value of the priors, either.
+    It must be below the bound in `JOINTLY`. The ellipticity of the lens must not exceed the largest that its priors
+    give.
     """
     quantity, bound = JOINTLY[pair]
     norm = torch.hypot(*(_magnitude(priors, given, name) for name in pair))
@@ -81,7 +82,7 @@ def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
             yield (
                 row,
                 name,
-                f"makes {quantity} of {norm[row]:.3g}, above the {planned:.3g} of its priors; widen a prior: {wider}",
+                f"makes {quantity} of {norm[row]:.3g}, but its priors reach only {planned:.3g}: widen one with {wider}",
             )
 
 

@@ -23,6 +23,9 @@ FILE = Path(__file__).with_name(f"interface-{INTERFACE}.json")
 FACADES = ("lenskit.plugin", "lenskit.evaluation", "lenskit.testing")
 """Modules whose names are frozen. Helpers in `lenskit.toolbox` may be deprecated as well, but are not frozen."""
 
+PROCESSES = ("gather", "places")
+"""Frozen names in `lenskit.toolbox`: methods need them on several processes."""
+
 ADDED: frozenset[str] = frozenset()
 """Names and arguments that were added since, such as `lenskit.plugin.Simulator.new_hook(argument)`."""
 
@@ -38,6 +41,8 @@ def interface() -> list[str]:
     for facade in FACADES:
         for name in import_module(facade).__all__:
             found |= _members(f"{facade}.{name}", getattr(import_module(facade), name))
+    for name in PROCESSES:
+        found |= _members(f"lenskit.toolbox.{name}", getattr(import_module("lenskit.toolbox"), name))
     return sorted(found)
 
 

@@ -221,7 +221,7 @@ def test_embedding_a_store_gives_its_parameters(run: Run, request: pytest.Fixtur
         (torch.zeros(1, 16, 16), "got 1 x 16 x 16"),
         (1.5, "got one number"),
         ([["a"]], "got an object that is not an array of real numbers"),
-        (0, "the number of lenses to draw is 1 or more, got 0"),
+        (0, "the number of lenses must be 1 or more, got 0"),
         ("nowhere", "there are no data at nowhere"),
     ],
 )

@@ -54,7 +54,7 @@ def test_an_error_in_a_simulator(install: Callable[..., None], lenskit: Callable
     install("acme", HOOKS, acme_stars=STARS.replace("BODY", "scene['flux']"))
     assert lenskit(*TRAIN).complaint(1) == (
         "simulator 'stars' of lenskit-ssl-acme 1.0 failed: KeyError: 'flux' (acme_stars, line 16); "
-        "LENSKIT_STRICT=1 shows where"
+        "set LENSKIT_STRICT=1 to see the traceback"
     )
 
 
@@ -62,7 +62,7 @@ def test_an_error_in_an_evaluation(install: Callable[..., None], lenskit: Callab
     install("acme", HOOKS, acme_stars=STARS)
     assert lenskit("judge", run.path).complaint(1) == (
         "evaluation 'judge' of lenskit-ssl-acme 1.0 failed: KeyError: 'verdict' (acme_stars, line 22); "
-        "LENSKIT_STRICT=1 shows where"
+        "set LENSKIT_STRICT=1 to see the traceback"
     )
 
 

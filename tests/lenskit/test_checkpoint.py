@@ -60,7 +60,7 @@ def test_a_checkpoint_of_another_backbone_is_refused(config: Config, tmp_path: P
     run = train(config, tmp_path / "run", progress=False)
     other = Run.create(tmp_path / "other", Config.resolve(SECTIONS, {"backbone": {"name": "resnet18"}}))
     run.path.joinpath("checkpoints").rename(other.path / "checkpoints")
-    with pytest.raises(LenskitError, match=r"is of the backbone 'tiny@lenskit-ssl-toys', but .* says 'resnet18'"):
+    with pytest.raises(LenskitError, match=r"holds the backbone 'tiny@lenskit-ssl-toys', but .* names 'resnet18'"):
         read_checkpoint(other.path, other.config)
 
 
@@ -69,7 +69,7 @@ def test_a_checkpoint_of_another_method_is_refused(config: Config, tmp_path: Pat
     another = Config.resolve(SECTIONS, {"method": {"name": "two-optimizers"}})
     with pytest.raises(
         LenskitError,
-        match=r"is of the method 'restless@lenskit-ssl-toys', but .* says 'two-optimizers@lenskit-ssl-toys'",
+        match=r"holds the method 'restless@lenskit-ssl-toys', but .* names 'two-optimizers@lenskit-ssl-toys'",
     ):
         read_checkpoint(run.path, another)
 

@@ -129,7 +129,7 @@ def test_a_resolved_configuration_holds_every_option() -> None:
     [
         ({"methods": {"name": "simsiam"}}, "unknown section 'methods'; did you mean method"),
         ({"epochs": 3}, "unknown section 'epochs'"),
-        ({"method": "simsiam"}, "section 'method' holds options, got 'simsiam'"),
+        ({"method": "simsiam"}, "section 'method' must be a table of options, got 'simsiam'"),
         ({"method": {"name": "simsaim"}}, "unknown method 'simsaim'; did you mean simsiam"),
         ({"method": {"name": 3}}, "section 'method' needs a name, the method to use, got 3"),
         ({"method": {"rate": 1}}, "method 'restless@lenskit-ssl-toys' has no option 'rate'"),
@@ -270,7 +270,7 @@ def test_the_optimiser_is_the_methods_until_something_is_said() -> None:
 
 def test_a_method_with_optimisers_of_its_own_has_no_such_section() -> None:
     assert "optimizer" not in Config.resolve(TOYS, {"method": {"name": "two-optimizers"}}).sections
-    with pytest.raises(UsageError, match="method 'two-optimizers@lenskit-ssl-toys' makes its optimisers itself"):
+    with pytest.raises(UsageError, match="method 'two-optimizers@lenskit-ssl-toys' creates its own optimizers"):
         Config.resolve(TOYS, {"method": {"name": "two-optimizers"}, "optimizer": {"lr": 1}})
 
 

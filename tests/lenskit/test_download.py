@@ -114,7 +114,7 @@ def test_other_digests_are_another_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"short": 100}, r"model\.safetensors was cut short: 1948 of 2048 bytes came; try again"),
+        ({"short": 100}, r"model\.safetensors was cut short: received 1948 of 2048 bytes; try again"),
         ({"status": 403}, r"encoder\.json cannot be downloaded: the server answers HTTP 403"),
     ],
 )
@@ -129,15 +129,15 @@ def test_what_a_server_does_not_send_is_one_line(
 
 def test_a_file_that_is_not_there_is_one_line(server: Server, tmp_path: Path) -> None:
     digests = DIGESTS | {"head.safetensors": "0" * 64}
-    with pytest.raises(LenskitError, match=r"head\.safetensors is not there \(HTTP 404\): update the plugin"):
+    with pytest.raises(LenskitError, match=r"head\.safetensors does not exist \(HTTP 404\): update the plugin"):
         fetch(server.start(), digests)
-    with pytest.raises(LenskitError, match=r"encoder\.json is not there: update the plugin"):
+    with pytest.raises(LenskitError, match=r"encoder\.json does not exist: update the plugin"):
         fetch(tmp_path.as_uri(), DIGESTS)
 
 
 def test_another_digest_is_one_line_and_leaves_nothing(server: Server, cache: Path) -> None:
     other = DIGESTS | {"encoder.json": "0" * 64}
-    with pytest.raises(LenskitError, match=r"encoder\.json has another digest \(44136fa355b3\.\.\.\) than its plugin"):
+    with pytest.raises(LenskitError, match=r"encoder\.json has the digest 44136fa355b3\.\.\., but its plugin"):
         fetch(server.start(), other)
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
@@ -181,5 +181,5 @@ def test_a_wrong_announcement_is_one_line(address: str, digests: dict[str, str],
 def test_a_cache_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LENSKIT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(LenskitError, match="cannot be made: .*LENSKIT_CACHE names another cache"):
+    with pytest.raises(LenskitError, match="cannot be created: .*set LENSKIT_CACHE to another folder"):
         fetch("https://127.0.0.1/a", DIGESTS)

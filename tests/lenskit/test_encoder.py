@@ -94,7 +94,7 @@ def test_images_of_the_same_pixels_are_taken(scale: float | None, sky: str, capl
 
 def test_images_of_other_pixels_are_told_of_or_refused(sky: str, caplog: pytest.LogCaptureFixture) -> None:
     encoder = Encoder.untrained(CARD | {"pixel_scale": 0.1})
-    said = 'the images have pixels of 0.05", those that the encoder was trained on 0.1"'
+    said = 'the images have pixels of 0.05", but the encoder was trained on pixels of 0.1"'
     encoder.open(sky)
     assert said in caplog.text
     assert "READER:PATH?resample=0.1" in caplog.text
@@ -254,7 +254,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "out of range": (
         change_card(backbone={"name": "tiny", "dropout": -1}),
-        "cannot be built as its encoder.json says: ",
+        "cannot be built from its encoder.json: ",
     ),
     "unknown stretch": (
         change_card(input={"stretch": "sinh"}),
@@ -286,7 +286,7 @@ def test_a_card_that_was_changed_is_told_and_used(folder: Path, caplog: pytest.L
     path = folder / "encoder.json"
     path.write_text(path.read_text().replace('"size": 24', '"size": 20'))
     assert Encoder.load(folder).preprocess.size == 20
-    assert "encoder.json is not as it was written: its checksum differs" in caplog.text
+    assert "encoder.json was changed after it was written: its checksum differs" in caplog.text
     caplog.clear()
     card = json.loads(path.read_text())
     del card["checksum"]  # as the warning advises
@@ -315,7 +315,7 @@ def test_pixels_of_unknown_size_are_told_of_in_one_line(sky: str, caplog: pytest
     encoder = Encoder.untrained(CARD | {"pixel_scale": 0.05})
     encoder.open("plain.fits", measures=True)
     (record,) = caplog.records
-    assert "not known, those that the encoder was trained on have 0.05" in record.getMessage()
+    assert "unknown, and the encoder was trained on pixels of 0.05" in record.getMessage()
     assert 'as in "READER:PATH?pixel_scale=0.05"' in record.getMessage()
     caplog.clear()
     encoder.open("plain.fits?pixel_scale=0.05", measures=True)

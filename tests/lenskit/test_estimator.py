@@ -123,7 +123,7 @@ def test_images_of_another_shape_are_a_value_error_of_one_line(run: Run, shape: 
 def test_wrong_parameters_are_said_by_fit(run: Run) -> None:
     with pytest.raises(ValueError, match="there is nothing at nowhere"):
         LensEncoder("nowhere").fit()
-    with pytest.raises(ValueError, match="batch_size is the number of images at a time, 1 or more, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be 1 or more, got 0"):
         LensEncoder(run.path, batch_size=0).fit()
     with pytest.raises(ValueError, match="there is no device 'gpu' here"):
         LensEncoder(run.path, device="gpu").fit()

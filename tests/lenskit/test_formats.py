@@ -71,7 +71,7 @@ def test_a_format_that_holds_something_else_is_refused(lenskit: Callable[..., An
         UsageError, match=r"give the --format of a.png \(fits, hdf5, npy-folder, zarr\), or use an ending of"
     ):
         meant_by(Format, Path("a.png"), ".png")
-    with pytest.raises(UsageError, match=r"not as a.npx does \(did you mean .npz"):
+    with pytest.raises(UsageError, match=r"but is a.npx \(did you mean .npz"):
         Embeddings([[1.0]]).save("a.npx")
 
 

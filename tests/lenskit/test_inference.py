@@ -65,14 +65,14 @@ def test_what_a_method_draws_follows_from_the_seed(tmp_path: Path):
 
 def test_a_method_that_cannot_says_so_in_one_line(tmp_path: Path):
     run = trained(tmp_path / "run", name="restless")
-    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, has no score of its own"):
+    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, does not score images"):
         run.score(2)
-    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, makes no images"):
+    with pytest.raises(LenskitError, match="restless@lenskit-ssl-toys, does not reconstruct images"):
         run.reconstruct(2)
 
 
 def test_images_that_are_none(linear: Run):
-    with pytest.raises(UsageError, match="the number of lenses to draw is 1 or more, got 0"):
+    with pytest.raises(UsageError, match="the number of lenses must be 1 or more, got 0"):
         linear.score(0)
     with pytest.raises(UsageError, match="there are no images to score"):
         linear.score(np.zeros((0, 1, 16, 16)))

@@ -46,7 +46,7 @@ JSON = {
     '{"inner": {"count": 1}, "scale": NaN}': "has a wrong field scale: should be a finite number",
     '{"inner": {"count": 1}, "scale": -Infinity}': "has a wrong field scale: ",
     '{"inner": {"count": 1}, "scale": 1e999}': "has a wrong field scale: ",
-    '{"inner": {"count": 1}, "inner": {"count": 2}}': "the field inner is there twice",
+    '{"inner": {"count": 1}, "inner": {"count": 2}}': "the field inner occurs twice",
     f'{{"inner": {{"count": {"9" * 5000}}}}}': "is no valid JSON: ",
     f'{{"inner": {{"count": {"9" * 50}}}}}': "field inner.count: a whole number of more than 64 bits",
     f'{{"other": {{"list": [0, {"9" * 50}]}}}}': r"field other.list\[1\]: a whole number of more than 64 bits",

@@ -117,7 +117,8 @@ def test_a_faulty_hook_costs_one_line_and_no_other_hook(
 
 GOOD = "Component('good', 'b:C', 'Good')"
 LETTERS = (
-    "a name has up to 64 lower-case letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
+    "a name must have up to 64 lower-case letters, digits, dots, hyphens and underscores, "
+    "and begin with a letter or a digit"
 )
 BAD = {
     "path": ("methods", "Component('../../evil', 'b:C', 'd')", "method '../../evil'", LETTERS),
@@ -131,50 +132,50 @@ BAD = {
     "long": ("recipes", "Component('a' * 65, 'b:c.toml', 'd')", f"recipe '{'a' * 65}'", LETTERS),
     "file": (
         "recipes", "Component('mine.toml', 'b:c.toml', 'd')", "recipe 'mine.toml'",
-        "a name does not end in .toml, which means a file",
+        "a name must not end in .toml, which marks a file",
     ),
     "dot in pairs": (
         "pairs", "Component('a.b', 'b:C', 'd')", "pair strategy 'a.b'",
-        "a name of pairs has no dot, which stands before an option (--set pairs.NAME.OPTION=VALUE)",
+        "a name of pairs must not contain a dot, which precedes an option (--set pairs.NAME.OPTION=VALUE)",
     ),
-    "verb": ("evaluations", "Component('train', 'b:C', 'd')", "evaluation 'train'", "lenskit has a verb of that name"),
-    "own verb": ("commands", "Component('list', 'b:c', 'd')", "command 'list'", "lenskit has a verb of that name"),
+    "verb": ("evaluations", "Component('train', 'b:C', 'd')", "evaluation 'train'", "lenskit has a verb of this name"),
+    "own verb": ("commands", "Component('list', 'b:c', 'd')", "command 'list'", "lenskit has a verb of this name"),
     "evaluation's verb": (
         "commands", "Component('probe', 'b:c', 'd')", "command 'probe'", "there is an evaluation of that name",
     ),
     "folder of runs": (
         "evaluations", "Component('best', 'b:C', 'd')", "evaluation 'best'",
-        "a run keeps the results of its best encoder in the folder best",
+        "the folder best of a run is for the results of its best encoder: choose a different name",
     ),
     "summary of two lines": (
-        "methods", "Component('a', 'b:C', 'd\\ne')", "method 'a'", "a summary is one line of text, got 'd\\ne'",
+        "methods", "Component('a', 'b:C', 'd\\ne')", "method 'a'", "a summary must be one line of text, got 'd\\ne'",
     ),
     "summary that is a number": (
-        "evaluations", "Component('a', 'b:C', 3)", "evaluation 'a'", "a summary is one line of text, got 3",
+        "evaluations", "Component('a', 'b:C', 3)", "evaluation 'a'", "a summary must be one line of text, got 3",
     ),
     "summary without text": (
         "methods", "Component('a', 'b:C', type('Odd', (), {'__repr__': lambda self: 1 / 0})())", "method 'a'",
-        "a summary is one line of text, got a Odd",
+        "a summary must be one line of text, got a Odd",
     ),
     "target without attribute": (
         "methods", "Component('a', 'b', 'd')", "method 'a'",
-        "a target of this kind is written package.module:name, got 'b'",
+        "a target of this kind must have the form package.module:name, got 'b'",
     ),
     "target that is a path": (
         "recipes", "Component('a', 'b/c.toml', 'd')", "recipe 'a'",
-        "a target of this kind is written package:path, got 'b/c.toml'",
+        "a target of this kind must have the form package:path, got 'b/c.toml'",
     ),
     "target that is a class": (
         "methods", "Component('a', int, 'd')", "method 'a'",
-        "a target of this kind is written package.module:name, got <class 'int'>",
+        "a target of this kind must have the form package.module:name, got <class 'int'>",
     ),
     "argument": (
         "backbones", "Component('a', 'b:C', 'd', argument=['x'])", "backbone 'a'",
-        "argument is the name of an option, got ['x']",
+        "argument must be the name of an option, got ['x']",
     ),
     "argument of a reader": (
         "datasets", "Component('a', 'b:C', 'd', argument='x')", "reader 'a'",
-        "components of this kind have no argument",
+        "components of this kind take no argument",
     ),
     "interface that is a text": (
         "methods", "Component('a', 'b:C', 'd', interface='2')", "method 'a'",
@@ -182,18 +183,19 @@ BAD = {
     ),
     "old interface": (
         "methods", "Component('a', 'b:C', 'd', interface=1)", "method 'a'",
-        f"it was written for plugin interface 1, this lenskit has {INTERFACE}: update the plugin",
+        f"it was written for plugin interface 1, but this version of lenskit has {INTERFACE}: update the plugin",
     ),
     "later interface": (
         "recipes", "Component('a', 'b:c.toml', 'd', interface=99)", "recipe 'a'",
-        f"it was written for plugin interface 99, this lenskit has {INTERFACE}: update lenskit-ssl",
+        f"it was written for plugin interface 99, but this version of lenskit has {INTERFACE}: update lenskit-ssl",
     ),
     "digests": (
         "encoders", "Component('a', 'b:c', 'd', digests=None)", "encoder 'a'",
-        "digests holds the digest of each file by name, got None",
+        "digests must map each file name to its digest, got None",
     ),
     "twice": (
-        "methods", "Component('good', 'b:C', 'd')", "method 'good'", "lenskit-ssl-acme has another one of that name",
+        "methods", "Component('good', 'b:C', 'd')", "method 'good'",
+        "lenskit-ssl-acme has an earlier method of that name",
     ),
 }  # fmt: skip
 
@@ -234,8 +236,8 @@ def test_good_names(name: str, install: Install) -> None:
 def test_asking_for_what_is_left_out_says_why(install: Install, lenskit: Lenskit) -> None:
     install("acme", method("old", interface=1), version="0.3")
     said = (
-        "method 'old' of lenskit-ssl-acme 0.3 is left out: it was written for plugin interface 1, this lenskit has "
-        f"{INTERFACE}: update the plugin"
+        "method 'old' of lenskit-ssl-acme 0.3 is left out: it was written for plugin interface 1, "
+        f"but this version of lenskit has {INTERFACE}: update the plugin"
     )
     registry()
     for name in ("old", "old@lenskit-ssl-acme"):
@@ -379,7 +381,7 @@ def test_a_bundled_component_keeps_its_name(install: Install, capsys: pytest.Cap
     for _ in range(2):
         assert registry().find("method", "simsiam").load().__name__ == "SimSiam"
     assert capsys.readouterr().err == (
-        "lenskit: method 'simsiam' is from lenskit-ssl; for another, type simsiam@lenskit-ssl-acme\n"
+        "lenskit: method 'simsiam' is from lenskit-ssl; to use a different one, type simsiam@lenskit-ssl-acme\n"
     )
     assert registry().find("method", "simsiam@lenskit-ssl").load().__name__ == "SimSiam"
     assert registry().find("method", "simsiam@lenskit-ssl-acme").plugin.name == "acme"

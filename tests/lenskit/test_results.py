@@ -109,7 +109,7 @@ def test_an_outcome_of_other_settings_goes_beside(
     found = [outcome(run / "evaluations" / name) for name in names(run / "evaluations")]
     assert [each["settings"]["seed"] for each in found] == [0, 1, 0, 0]
     assert len({each["id"] for each in found}) == 4
-    assert f"{run}/evaluations/crowding has other settings, data or runs and stays: " in caplog.text
+    assert f"{run}/evaluations/crowding has different settings, data or runs and is kept: " in caplog.text
     assert lenskit("crowding", run, *FEW, "--seed", 1, "--overwrite").status == 0
     assert outcome(run / "evaluations" / "crowding")["settings"]["seed"] == 1
 
@@ -133,7 +133,7 @@ def test_with_output_an_outcome_of_other_settings_is_replaced_only_when_asked(
     assert lenskit("crowding", run, *FEW, "--output", "out").status == 0
     before = tree("out")
     complaint = lenskit("crowding", run, *FEW, "--output", "out", "--seed", 1).complaint()
-    assert complaint.startswith("out holds an outcome of crowding with other settings, data or runs: choose another")
+    assert complaint.startswith("out holds a result of crowding with different settings, data or runs: choose another")
     assert tree("out") == before
     assert lenskit("crowding", run, *FEW, "--output", "out", "--seed", 1, "--overwrite").status == 0
 
@@ -196,10 +196,10 @@ def test_where_no_results_can_go(run: Path, lenskit: Callable[..., Any]) -> None
     Path("file").write_text("mine")
     Path("link").symlink_to("nowhere")
     for output, why in {
-        "": "--output takes a folder, got nothing",
+        "": "--output must be a folder, got an empty text",
         "file": "file is no folder",
         "file/x": "file is no folder",
-        "link": "link is a link that leads nowhere",
+        "link": "link is a broken link",
         "blobs": "blobs is a part of the run",
         "blobs/run.toml": "blobs/run.toml is a part of the run",
         "file/../blobs/encoder": "blobs/encoder is a part of the run",
@@ -281,7 +281,7 @@ def test_what_a_third_party_writes_is_listed_for_it(
     mine = run / "evaluations" / "writer" / "deep" / "mine.txt"
     mine.write_text("mine")
     assert lenskit("writer", run).status == 0
-    with pytest.raises(UsageError, match=r"holds evaluations/writer/deep/mine.txt, which lenskit did not write there"):
+    with pytest.raises(UsageError, match=r"holds evaluations/writer/deep/mine.txt, which lenskit did not write"):
         Run.create(run, Run(run).config, overwrite=True)
     mine.unlink()
     Run.create(run, Run(run).config, overwrite=True)

@@ -111,7 +111,9 @@ def test_a_run_is_replaced_only_when_asked(config: Config, tmp_path: Path) -> No
     run = Run.create(tmp_path / "a", config)
     results(run)
     other = Config.resolve(SECTIONS, {"train": {"epochs": 2}})
-    with pytest.raises(UsageError, match=r"a exists: choose another --out, go on with --resume \S+a, or replace it"):
+    with pytest.raises(
+        UsageError, match=r"a exists: choose a different --out, resume it with --resume \S+a, or replace it"
+    ):
         Run.create(run.path, other)
     assert Run(run.path).config == config
     assert Run.create(run.path, other, overwrite=True).config == other
@@ -143,9 +145,9 @@ def test_what_lenskit_did_not_write_in_a_run_is_never_removed(name: str, config:
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_text("years")
     before = names(run.path)
-    with pytest.raises(UsageError, match=re.escape(f"a holds {MINE[name]}, which lenskit did not write there")):
+    with pytest.raises(UsageError, match=re.escape(f"a holds {MINE[name]}, which lenskit did not write")):
         Run.create(run.path, config, overwrite=True)
-    with pytest.raises(UsageError, match=r"a exists: choose another --out, or go on with --resume \S+a$"):
+    with pytest.raises(UsageError, match=r"a exists: choose a different --out, or resume it with --resume \S+a$"):
         Run.create(run.path, config)
     assert (names(run.path), mine.read_text()) == (before, "years")
     mine.rename(tmp_path / "moved")
@@ -210,14 +212,14 @@ def test_a_configuration_of_a_user_makes_no_run(config: Config, tmp_path: Path) 
     (tmp_path / "mine").mkdir()
     for text in ("[train]\nepochs = 3\n", "[tool.black]\nline-length = 3\n", "years of work"):
         (tmp_path / "mine" / "run.toml").write_text(text)
-        with pytest.raises(UsageError, match="mine is no run directory, so --overwrite leaves it alone"):
+        with pytest.raises(UsageError, match="mine is not a run directory, so --overwrite does not replace it"):
             Run.create(tmp_path / "mine", config, overwrite=True)
         assert (tmp_path / "mine" / "run.toml").read_text() == text
 
 
 def test_a_link_that_leads_nowhere_is_told(config: Config, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="a is a link that leads nowhere: choose another --out"):
+    with pytest.raises(UsageError, match="a is a broken link: choose another --out"):
         Run.create(tmp_path / "a", config, overwrite=True)
 
 
@@ -225,7 +227,7 @@ def test_what_a_run_starts_from_is_not_replaced_by_it(config: Config, tmp_path: 
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "encoder").mkdir()
     sections = {"backbone": {"weights": str(tmp_path / "a" / "encoder")}, "train": {"seed": 3}}
-    with pytest.raises(UsageError, match=r"a/encoder is an input of this run, and in \S+a: choose another --out"):
+    with pytest.raises(UsageError, match=r"a/encoder is an input of this run, and in \S+a: choose a different --out"):
         check_no_input(tmp_path / "a", Config(sections))
     check_no_input(tmp_path / "b", Config(sections))
 
@@ -233,9 +235,9 @@ def test_what_a_run_starts_from_is_not_replaced_by_it(config: Config, tmp_path: 
 def test_what_is_no_run_is_never_replaced(config: Config, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("years")
-    with pytest.raises(UsageError, match="home is no run directory, so --overwrite leaves it alone"):
+    with pytest.raises(UsageError, match="home is not a run directory, so --overwrite does not replace it"):
         Run.create(tmp_path / "home", config, overwrite=True)
-    with pytest.raises(UsageError, match=r"thesis\.tex is no run directory, so --overwrite leaves it alone"):
+    with pytest.raises(UsageError, match=r"thesis\.tex is not a run directory, so --overwrite does not replace it"):
         Run.create(tmp_path / "home" / "thesis.tex", config, overwrite=True)
     assert (tmp_path / "home" / "thesis.tex").read_text() == "years"
 
@@ -285,7 +287,7 @@ def test_a_run_of_before_some_settings_is_opened(config: Config, tmp_path: Path)
 def test_a_place_where_no_directory_can_be(place: str, config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        LenskitError, match=re.escape(f"the run directory {tmp_path / place} cannot be made: Not a dir")
+        LenskitError, match=re.escape(f"the run directory {tmp_path / place} cannot be created: Not a dir")
     ):
         Run.create(tmp_path / place, config)
 
@@ -444,7 +446,7 @@ def test_a_run_whose_plugin_is_broken_says_so(faint_run: Path, install: Callable
     remove("acme")
     install("acme", FAINT.replace("'Fainter images'", "3"), version="2.0")
     assert complaint(faint_run).startswith(
-        "pair strategy 'faint' of lenskit-ssl-acme 2.0 is left out: a summary is one line"
+        "pair strategy 'faint' of lenskit-ssl-acme 2.0 is left out: a summary must be one line"
     )
 
 

@@ -80,7 +80,7 @@ def test_a_run_is_running_while_a_process_holds_it(runs: Path) -> None:
 
 
 def test_a_run_that_is_being_trained_is_not_replaced(copy: Path) -> None:
-    with held(copy), pytest.raises(UsageError, match="being trained by another process, so --overwrite leaves"):
+    with held(copy), pytest.raises(UsageError, match="being trained by another process, so --overwrite does not"):
         Run.create(copy, Config.resolve(SECTIONS), overwrite=True)
     assert (copy / "encoder").is_dir()
 

@@ -110,7 +110,7 @@ def bundled_readers() -> list[Component]:
 
 
 def test_every_bundled_reader_has_the_option() -> None:
-    assert len(bundled_readers()) == 8
+    assert len(bundled_readers()) == 9
     for record in bundled_readers():
         assert issubclass(record.load(), Reader)
         (option,) = (option for option in options_of(record.load()) if option.name == "blank")

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from astropy.io import fits
 
+from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
@@ -60,12 +61,24 @@ def test_intervals_hold_the_stated_share_of_those_judged_on(run: Run) -> None:
     assert np.sum(error <= model.half_width(0.68)["width"]) == np.ceil(0.68 * 61)
 
 
-def test_classes_give_probabilities(run: Run, images: Path) -> None:
-    encoder = run.encoder()
-    model = FineTuned(encoder, [Parameter("kind", classes=("spiral", "elliptical"))])
+def classifier(run: Run) -> FineTuned:
+    """Save a model of a class label as `kinds`, and return it."""
+    model = FineTuned(run.encoder(), [Parameter("kind", classes=("spiral", "elliptical"))])
     torch.nn.init.normal_(model.head.weight)
-    folder = run.folder("finetune/kinds")
-    model.save(folder)
+    model.save(run.folder("finetune/kinds"))
+    return model
+
+
+def test_options_in_python_may_be_paths(run: Run, images: Path, tmp_path: Path) -> None:
+    classifier(run)
+    output, model = tmp_path / "kinds.csv", run.folder("finetune/kinds")
+    rows = evaluate("predict", run, [images], output=output, model=model)
+    with output.open() as file:
+        assert [*csv.DictReader(file)] == rows
+
+
+def test_classes_give_probabilities(run: Run, images: Path) -> None:
+    model = classifier(run)
     rows = Predict(model="kinds")([run], [str(images)])
     shares = np.array([[float(row["kind_p_spiral"]), float(row["kind_p_elliptical"])] for row in rows])
     np.testing.assert_allclose(shares.sum(1), 1, atol=2e-4)

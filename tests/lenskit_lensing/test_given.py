@@ -87,7 +87,7 @@ def test_what_a_prior_may_not_be_a_cell_may_not_be(name: str) -> None:
         (
             {"e1": [0.6]},
             {},
-            "row 0 (from 0), column e1: 0.6 makes an ellipticity |e| of 0.781, above the 0.7",
+            "row 0 (from 0), column e1: 0.6 makes an ellipticity |e| of 0.781, but its priors reach only 0.7",
         ),
         ({"gamma1": [0.999], "gamma2": [0.1]}, {}, "row 0 (from 0), column gamma2: 0.1 makes a shear |gamma| of 1"),
         ({"background_gradient": [1]}, {}, "column background_gradient is not sampled by hst with these options"),

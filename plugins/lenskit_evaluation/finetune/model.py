@@ -38,8 +38,8 @@ class Predicted:
 
     Attributes:
         features: (n, features).
-        values: By target: values (n,) of a continuous target in its unit, or probabilities (n, classes) of a class
-            label.
+        values: Array of each target by name: predicted values (n,) of a continuous target in its unit, or probabilities
+            (n, classes) of a class label.
     """
 
     features: Array

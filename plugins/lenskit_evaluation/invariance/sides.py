@@ -1,4 +1,4 @@
-"""Parameters to keep and parameters to forget."""
+"""Parameters that features should encode, and parameters that they should not."""
 
 from __future__ import annotations
 

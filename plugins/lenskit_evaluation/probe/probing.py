@@ -61,7 +61,7 @@ class Targets:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns."""
+        """Names of the parameters, in the order of the columns of a table of scores."""
         return [f"{p.name} {c}".strip() for p in self.parameters for c in (p.classes or ("",))]
 
     def labels(self, rows: Rows) -> Array:

@@ -18,12 +18,13 @@ RAREST = 5.0
 def photons(mean: Tensor, normal: Tensor) -> Tensor:
     """Return Poisson counts by inverse transform of normal numbers.
 
-    Up to a mean of 4 the probabilities are summed until they reach the probability of the normal number. This is exact
-    to the rounding of float32; normal numbers above 5 count as 5. For larger means the Cornish-Fisher expansion of the
-    quantile is rounded down (Giles 2016, https://doi.org/10.1145/2699466, his Q_N2). At most two of 1,000 counts then
-    differ, by one.
+    Up to a mean of 4 the probabilities are summed until they reach the cumulative probability of the normal number.
+    This is exact to the rounding of float32; normal numbers above 5 count as 5. For larger means the Cornish-Fisher
+    expansion of the quantile is rounded down (Giles 2016, https://doi.org/10.1145/2699466, his Q_N2). At most two of
+    1,000 counts then differ, by one.
 
-    No shape depends on the data, and the count of each pixel depends only on its own mean and number.
+    The shapes of tensors do not depend on the data, and the count of each pixel depends only on its own mean and
+    number.
 
     Args:
         mean: Expected counts, at least 0.

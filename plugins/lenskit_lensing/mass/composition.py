@@ -1,4 +1,4 @@
-"""Deflections of several profiles by lenstronomy's names, and their derivatives."""
+"""Sum of mass profiles, named as in lenstronomy: deflections and derivatives."""
 
 from __future__ import annotations
 

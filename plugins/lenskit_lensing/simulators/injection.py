@@ -200,7 +200,7 @@ class Injection(Simulator):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Sample one group of scene entries.
 
-        `RECORDED` and `OWN` list the recorded parameters. The class that samples a group documents its entries.
+        The class that samples a group describes the entries.
         """
         if group == "lens":
             return self.lenses.draw(rng) | self.lens_light.draw_lens(rng)

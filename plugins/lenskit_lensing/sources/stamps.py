@@ -103,9 +103,9 @@ def _peaks(image: Image) -> NDArray[np.int64]:
 def _denoised(image: Image, sky: Mask) -> Image:
     """Remove details that are consistent with noise, scale by scale.
 
-    The image is split into differences of Gaussians, as with wavelets. Their noise is measured in the sky, so it may be
-    correlated. Each difference is weighted by the fraction of signal in the power around a pixel, as in a Wiener
-    filter. A compact core and the trough around it have the same weight, so light stays in place.
+    The image is split into differences of Gaussians, as with wavelets. The noise of each difference is measured in the
+    sky, so correlated noise is allowed. Each difference is weighted by the fraction of signal in the power around a
+    pixel, as in a Wiener filter. A compact core and the trough around it have the same weight, so light stays in place.
     """
     fine, kept = image, np.zeros_like(image)
     for scale in SCALES:

@@ -251,10 +251,11 @@ def test_a_command_returns_its_exit_status(install: Callable[..., None], lenskit
 
 
 FORM = (
-    "a name has up to 64 lower-case letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
+    "a name must have up to 64 lower-case letters, digits, dots, hyphens and underscores, "
+    "and begin with a letter or a digit"
 )
 REFUSED = {
-    "train": "lenskit has a verb of that name",
+    "train": "lenskit has a verb of this name",
     "probe": "there is an evaluation of that name",
     "note": "there is an evaluation of that name",
     "Acme": FORM,

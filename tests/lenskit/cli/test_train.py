@@ -126,7 +126,7 @@ BAD = {
     "--set optimizer.lr=true": "section 'optimizer': option lr takes float > 0, got True",
     "--lr -1": "section 'optimizer': option lr takes float > 0, got -1.0",
     "--optimizer adam": "section 'optimizer': option name takes 'sgd' or 'lars' or 'adamw', got 'adam'",
-    "--recipe toys --method two-optimizers --lr 3": "method 'two-optimizers@lenskit-ssl-toys' makes its",
+    "--recipe toys --method two-optimizers --lr 3": "method 'two-optimizers@lenskit-ssl-toys' creates its",
     "--pairs lens-fixed+lens-fixed": "pair strategy 'lens-fixed+lens-fixed' names a part twice",
     "--pairs lens-fixed+": "unknown pair strategy ''",
     "--recipe toys --pairs default+lens-fixed": "pair strategy 'lens-fixed' makes views itself",
@@ -154,7 +154,7 @@ BAD = {
     "--data bad.toml": "no reader recognises bad.toml; name the reader: --data READER:PATH (deeplense-npy: ",
     "--data fits-folder:x --simulator hst": "--data and --simulator exclude each other",
     "--data fits-folder:x --set simulator.pixels=64": "data and simulator exclude each other",
-    "--resume run --epochs 3": "--resume continues a run with its own configuration: it takes no other flag than --acc",
+    "--resume run --epochs 3": "--resume continues a run with its own configuration: the only other flags are --acc",
     "--resume run --lr 3": "--resume continues a run with its own configuration",
     "--resume run --overwrite": "--resume continues a run with its own configuration",
     "--recipe toys --accelerator cpu --strategy fsdp": "--strategy must be auto, ddp, ",
@@ -182,9 +182,9 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(line: str, lenskit: Cal
 def test_a_folder_that_exists_is_left_alone(lenskit: Callable[..., Any]) -> None:
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("years of work")
-    complaint = "mine exists and is no run: choose another --out"
+    complaint = "mine exists and is not a run: choose a different --out"
     assert lenskit(*TOYS, "--out", "mine").complaint() == complaint
-    complaint = "mine is no run directory, so --overwrite leaves it alone"
+    complaint = "mine is not a run directory, so --overwrite does not replace it"
     assert lenskit(*TOYS, "--out", "mine", "--overwrite").complaint() == complaint
     assert [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
 
@@ -192,7 +192,7 @@ def test_a_folder_that_exists_is_left_alone(lenskit: Callable[..., Any]) -> None
 def test_a_place_where_nothing_can_be_written(lenskit: Callable[..., Any]) -> None:
     Path("file").write_text("")
     complaint = lenskit(*TOYS, "--out", "file/run").complaint(status=1)
-    assert complaint == "the run directory file/run cannot be made: Not a directory"
+    assert complaint == "the run directory file/run cannot be created: Not a directory"
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ class _(Stars):
     groups = "lens"  # type: ignore[assignment]
 
 
-@broken("simulator", "states names in place of Parameters", "give a tuple of Parameters")
+@broken("simulator", "states names in place of Parameters", "it must be a tuple of Parameters")
 class _(Stars):
     parameters = ("x",)  # type: ignore[assignment]
 
@@ -129,20 +129,20 @@ class _(Stars):
     image_shape = (8, 8)  # type: ignore[assignment]
 
 
-@broken("simulator", "draws no value of a parameter", "states the parameter 'flux' but draws no value of it")
+@broken("simulator", "draws no value of a parameter", "states the parameter 'flux' but `draw` returns no value of it")
 class _(Stars):
     def scene(self, *args: Any, **options: Any) -> Scene:
         return {name: value for name, value in super().scene(*args, **options).items() if name != "flux"}
 
 
-@broken("simulator", "draws a parameter as a column", "draws 'x' as (4, 1)")
+@broken("simulator", "draws a parameter as a column", "returns 'x' as (4, 1)")
 class _(Stars):
     def scene(self, *args: Any, **options: Any) -> Scene:
         scene = super().scene(*args, **options)
         return scene | {"x": scene["x"][:, None]}
 
 
-@broken("simulator", "draws one number for all lenses", "draws 'flux' as float")
+@broken("simulator", "draws one number for all lenses", "returns 'flux' as float")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         return super().draw(group, rng, scene) | ({"flux": 1.0} if group == "lens" else {})  # type: ignore[dict-item]
@@ -207,7 +207,7 @@ class _(Stars):
         return torch.ones(len(scene["x"]), *SHAPE)
 
 
-@broken("simulator", "scales images by the brightest pixel of the batch", "renders another image of a lens alone")
+@broken("simulator", "scales images by the brightest pixel of the batch", "renders a different image of a lens alone")
 class _(Stars):
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         images = super().render(scene)
@@ -226,7 +226,7 @@ class _(Stars):
         return super().render(scene)[scene["flux"].argsort()]
 
 
-@broken("simulator", "draws a parameter from the batch", "draws another 'flux' for a lens alone than in a batch")
+@broken("simulator", "draws a parameter from the batch", "draws a different 'flux' for a lens alone and in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         drawn = super().draw(group, rng, scene)
@@ -252,13 +252,13 @@ class _(Stars):
         return super().draw(group, rng, scene) | {"y": torch.as_tensor(np.random.rand(rng.n))}
 
 
-@broken("simulator", "draws with Python's generator", "draws another 'flux' for a lens alone than in a batch")
+@broken("simulator", "draws with Python's generator", "draws a different 'flux' for a lens alone and in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         return super().draw(group, rng, scene) | {"flux": torch.full((rng.n,), random.random())}
 
 
-@broken("simulator", "draws with a separate generator", "draws another 'x' for a lens alone than in a batch")
+@broken("simulator", "draws with a separate generator", "draws a different 'x' for a lens alone and in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         own = torch.as_tensor(np.random.default_rng().uniform(0, 7, rng.n)).float()
@@ -353,14 +353,14 @@ class _(Twins):
         return Batch(batch.views, batch.parameters, batch.index + 1)
 
 
-@broken("pairs", "shuffles the lenses of one view", "makes other views of a lens alone than in a batch")
+@broken("pairs", "shuffles the lenses of one view", "makes different views of a lens alone and in a batch")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         batch = super().__call__(images, parameters, rng)
         return Batch((batch.views[0], batch.views[1].roll(1, 0)), batch.parameters, batch.index)
 
 
-@broken("pairs", "shuffles the parameters", "gives a lens another 'x' alone than in a batch")
+@broken("pairs", "shuffles the parameters", "gives a lens a different 'x' alone and in a batch")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         return super().__call__(images, parameters | {"x": parameters["x"].flip(0)}, rng)
@@ -378,7 +378,7 @@ class _(Twins):
         return super().__call__(images / torch.zeros(()), parameters, rng)
 
 
-@broken("pairs", "standardises over the batch", "makes other views of a lens alone than in a batch")
+@broken("pairs", "standardises over the batch", "makes different views of a lens alone and in a batch")
 class _(Darker):
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
@@ -447,7 +447,7 @@ class _(Plain):
         nn.init.constant_(self.layer.bias, torch.nan)
 
 
-@broken("backbone", "normalises over the batch in eval mode", "gives other features of an image alone")
+@broken("backbone", "normalises over the batch in eval mode", "gives different features of an image alone")
 class _(Plain):
     def forward(self, images: Tensor) -> Tensor:
         features = super().forward(images)
@@ -469,7 +469,9 @@ class _(Sum):
     views = None  # type: ignore[assignment]
 
 
-@broken("method", "names several evaluations", "states judged_by = ('probe', 'umap'): give the name of an evaluation")
+@broken(
+    "method", "names several evaluations", "states judged_by = ('probe', 'umap'): it must be the name of an evaluation"
+)
 class _(Sum):
     judged_by = ("probe", "umap")  # type: ignore[assignment]
 
@@ -498,20 +500,20 @@ class _(Sum):
         return {"total": super().step(batch)["loss"]}
 
 
-@broken("method", "gives a loss for each lens", "gives a loss of shape (4,): give a tensor with one number")
+@broken("method", "gives a loss for each lens", "returns a loss of shape (4,): return a tensor with one number")
 class _(Sum):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         one, other = map(self.backbone, batch.views)
         return {"loss": (one - other).square().mean(1)}
 
 
-@broken("method", "gives its loss as a number", "gives a loss of float: give a tensor with one number")
+@broken("method", "gives its loss as a number", "returns a loss of float: return a tensor with one number")
 class _(Sum):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         return {"loss": super().step(batch)["loss"].item()}  # type: ignore[dict-item]
 
 
-@broken("method", "detaches its loss", "gives a loss without a gradient")
+@broken("method", "detaches its loss", "returns a loss without a gradient")
 class _(Sum):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         return {"loss": super().step(batch)["loss"].detach()}
@@ -524,7 +526,7 @@ class _(Sum):
         return outputs | {"embedding": outputs["embedding"].repeat(2, 1)}
 
 
-@broken("method", "learns with a head alone", "gives a loss whose gradient does not reach the backbone")
+@broken("method", "learns with a head alone", "returns a loss whose gradient does not reach the backbone")
 class _(Sum):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone)
@@ -590,7 +592,7 @@ class _(Pile):
     names = "abcdef"
 
 
-@broken("dataset", "states labels by name alone", "give a tuple of Parameters")
+@broken("dataset", "states labels by name alone", "it must be a tuple of Parameters")
 class _(Pile):
     parameters = ("x",)  # type: ignore[assignment]
 
@@ -620,38 +622,38 @@ class _(Pile):
         return images[:, 0], values
 
 
-@broken("dataset", "gives double precision", "gives images of float64: give float32")
+@broken("dataset", "gives double precision", "returns images of float64: return float32")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         images, values = super().read(index)
         return images.double(), values
 
 
-@broken("dataset", "gives no label", "gives no value of 'x' for 2 lenses")
+@broken("dataset", "gives no label", "returns no value of 'x' for 2 lenses")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(index)[0], {}
 
 
-@broken("dataset", "gives labels of all lenses", "gives values (6,) of 'x' for 2 lenses")
+@broken("dataset", "gives labels of all lenses", "returns values (6,) of 'x' for 2 lenses")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(index)[0], {"x": torch.arange(6.0)}
 
 
-@broken("dataset", "reads the first lenses in place of the requested ones", "returns other lenses from `read([5, 0])`")
+@broken("dataset", "reads the first lenses in place of the requested ones", "returns different lenses from `read([5")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(range(len(index)))
 
 
-@broken("dataset", "reads another order into memory", "than from `read_into(images, [0, 5])`")
+@broken("dataset", "reads another order into memory", "and `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         return super().read_into(images, list(reversed(index)))
 
 
-@broken("dataset", "does not fill the memory", "than from `read_into(images, [0, 5])`")
+@broken("dataset", "does not fill the memory", "and `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         images.fill_(-1)

@@ -118,5 +118,5 @@ def test_what_is_said_goes_before_the_name() -> None:
 
 
 def test_what_has_a_spin_is_an_angle_or_a_component() -> None:
-    with pytest.raises(ValueError, match="parameter 'ellipticity' has spin 2: it is an angle in rad or deg, or a comp"):
+    with pytest.raises(ValueError, match="parameter 'ellipticity' has spin 2: it must be an angle in rad or deg, or "):
         Parameter("ellipticity", spin=2)

@@ -89,7 +89,7 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path, install, lenskit) -> Non
     ]
     install("acme", HOOKS.format(components=", ".join(components)))
     for name, complaint in {
-        "torn": "encoder 'torn' of lenskit-ssl-acme: .* has another digest",
+        "torn": "encoder 'torn' of lenskit-ssl-acme: .* has the digest .*, but its plugin states",
         "bare": r"has no digest of encoder\.json",
         "lost": r"holds no encoder: encoder\.json is missing",
         "away": "no_such_package",

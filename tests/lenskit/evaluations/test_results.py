@@ -81,13 +81,13 @@ def test_without_the_core_nobody_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"table": "no table"}, "the evaluation gives no rows for the table 'T': give a list of dicts by column"),
-        ({"table": [1, 2]}, "the evaluation gives no rows for the table 'T': give a list of dicts by column"),
-        ({"more": {"Others": [["a"]]}}, "the evaluation gives no rows for the table 'Others': give a list of dicts"),
-        ({"summary": ["R2"]}, "the evaluation gives its summary as list: give a dict"),
-        ({"summary": {"a": 0.5}}, "the evaluation gives its summary of a as float: give a dict"),
-        ({"summary": {"a": {"R2": "high"}}}, "the evaluation gives 'high' as R2 of a in its summary: give a number"),
-        ({"pictures": {"map": b"PNG"}}, "the evaluation gives no picture for 'map': give a matplotlib Figure"),
+        ({"table": "no table"}, "the evaluation: the table 'T' must be a list of dicts by column"),
+        ({"table": [1, 2]}, "the evaluation: the table 'T' must be a list of dicts by column"),
+        ({"more": {"Others": [["a"]]}}, "the evaluation: the table 'Others' must be a list of dicts"),
+        ({"summary": ["R2"]}, "the evaluation: the summary must be a dict, got list"),
+        ({"summary": {"a": 0.5}}, "the evaluation: the summary of a must be a dict, got float"),
+        ({"summary": {"a": {"R2": "high"}}}, "the evaluation: R2 of a in the summary must be a number, got 'high'"),
+        ({"pictures": {"map": b"PNG"}}, "the evaluation: the picture 'map' must be a matplotlib Figure"),
     ],
 )
 def test_results_that_no_report_could_show(wrong: dict[str, Any], says: str, tmp_path: Path) -> None:

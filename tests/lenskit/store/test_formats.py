@@ -135,7 +135,7 @@ def test_of_two_formats_with_one_name_a_user_chooses(install: Callable[..., None
     acme = "from lenskit_toys.npy_folder import NpyFolder\n\nclass Acme(NpyFolder):\n    card_file = 'acme.json'\n"
     install("acme", HOOK.format(name="fits"), acme=acme)
     bundled = lenskit(*BLOBS, "--out", "bundled", "--format", "fits")
-    assert "format 'fits' is from lenskit-ssl; for another, type fits@lenskit-ssl-acme" in bundled.err
+    assert "format 'fits' is from lenskit-ssl; to use a different one, type fits@lenskit-ssl-acme" in bundled.err
     assert not Path("bundled/acme.json").exists()
     assert lenskit(*BLOBS, "--out", "x", "--format", "fits@lenskit-ssl-acme").status == 0
     Path("x/2.npy").unlink()

@@ -29,7 +29,7 @@ BAD = {
     "gives it 1: use --batch-size 8 or more",
     "--batch-size 12 --devices 2 --set train.accumulate=4": "a part of 3 lenses cannot be shared evenly by 2 "
     "processes: use --batch-size 16",
-    "--batch-size 65": "64 lenses an epoch are fewer than a batch of 65: use --batch-size 64 or less",
+    "--batch-size 65": "64 lenses per epoch are fewer than a batch of 65: use --batch-size 64 or less",
     "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers@lenskit-ssl-toys' "
     "steps its optimisers itself, so its batches cannot be divided into parts: use --set train.accumulate=1, and a "
     "smaller --batch-size",
@@ -158,7 +158,7 @@ def test_a_batch_that_is_advised_is_one_that_can_be_taken(line: str, lenskit: Ca
 
 def test_one_lens_is_no_batch(lenskit: Callable[..., Any]) -> None:
     line = lenskit("train", "--recipe", "toys", "--lenses", 1).complaint()
-    assert line.endswith("use more, a batch has 2 at least")
+    assert line.endswith("use more lenses; a batch has at least 2")
     assert "--batch-size" not in line
     line = lenskit(
         "train", "--recipe", "toys", "--lenses", 2, "--batch-size", 2, "--set", "train.accumulate=2"

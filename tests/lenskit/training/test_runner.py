@@ -40,7 +40,7 @@ def stored(tmp_path: Path, n: int = 20) -> dict:
         ),
         (
             {"train": {"lenses": 7}},
-            "7 lenses an epoch are fewer than a batch of 8: use --batch-size 7 or less",
+            "7 lenses per epoch are fewer than a batch of 8: use --batch-size 7 or less",
         ),
     ],
 )
@@ -79,7 +79,7 @@ def test_the_encoder_knows_the_size_of_the_pixels_that_it_was_trained_on(
     run.embed(f"fits-folder:{data['path']}?pixel_scale=0.1")
     assert "pixels of" not in caplog.text
     run.embed(f"fits-folder:{data['path']}?pixel_scale=0.2")
-    assert 'the images have pixels of 0.2", those that the encoder was trained on 0.1"' in caplog.text
+    assert 'the images have pixels of 0.2", but the encoder was trained on pixels of 0.1"' in caplog.text
 
 
 def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
@@ -98,7 +98,7 @@ def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
 def test_replaces_a_run_only_when_told(toys, tmp_path: Path) -> None:
     run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
     (run.path / "evaluations" / "probe").mkdir(parents=True)
-    with pytest.raises(UsageError, match="exists: choose another --out, go on with --resume"):
+    with pytest.raises(UsageError, match="exists: choose a different --out, resume it with --resume"):
         train(toys(train={"epochs": 2}), run.path, progress=False)
     assert run.checkpoint.is_file()
     again = train(toys(train={"epochs": 2}), run.path, overwrite=True, progress=False)

@@ -287,7 +287,7 @@ def test_simulated_pixels_of_another_size_are_warned_of(train_toy, caplog: pytes
     run = train_toy("linear", simulator={"name": "marked", "pixel_scale": 0.1})
     judge_runs([run], options(set=["pixel_scale=0.05"]))
     (said,) = warnings(caplog)
-    assert said.startswith('the images have pixels of 0.05", those that the encoder was trained on 0.1"')
+    assert said.startswith('the images have pixels of 0.05", but the encoder was trained on pixels of 0.1"')
     assert "FITS" not in said
 
 

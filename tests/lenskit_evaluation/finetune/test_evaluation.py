@@ -249,7 +249,7 @@ def test_a_model_of_other_settings_stays(run: Run) -> None:
         == "width-blobs_lenskit-ssl-toys-full-40-3"
     )
     evaluate("finetune", run, **options, name="mine")
-    with pytest.raises(UsageError, match="mine holds an outcome of finetune with other settings, data or runs"):
+    with pytest.raises(UsageError, match="mine holds a result of finetune with different settings, data or runs"):
         evaluate("finetune", run, **options, seed=4, name="mine")
     assert (first[0] / "model.safetensors").read_bytes() == kept
     assert evaluate("finetune", run, **options, seed=4, overwrite=True).folders == first[:1]
