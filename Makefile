@@ -43,7 +43,7 @@ PYTEST := pytest -n auto --maxprocesses 4 --dist loadfile
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
 
-# Nine tenths of the tests, in about three minutes on two cores: those that take less than 0.3 s each.
+# Four fifths of the tests, in less than two minutes on two cores: those that take less than about 0.2 s each.
 test-fast: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) -m "not slow"
 
