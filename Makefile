@@ -8,7 +8,7 @@ PYTHON ?= python3
 PYTHON_LOWEST ?= python3.11
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-fast test-lowest coverage notebook lint reliability combinations bench clean
+.PHONY: install demo test test-fast test-lowest coverage notebook docs lint reliability combinations bench clean
 
 install: $(VENV)/installed
 
@@ -50,6 +50,11 @@ test-fast: $(VENV)/installed-dev
 coverage: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) --cov --cov-report=term
 
+# The site of the documentation, in build/site. The variable silences an announcement of the theme.
+docs: $(VENV)/installed-dev
+	$(BIN)/pip install -q -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+
 test-lowest: $(LOWEST)/installed
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/$(PYTEST)
 
@@ -73,10 +78,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-# Writes docs/reliability.md; takes some ten minutes on two quiet cores.
+# Writes docs/results/reliability.md; takes some ten minutes on two quiet cores.
 reliability: $(VENV)/installed-dev
 	$(BIN)/python tests/reliability/run.py --jobs 2 --lines 10000 --kills 50 --flips 100 --records 500 \
-		--page docs/reliability.md
+		--page docs/results/reliability.md
 
 # Two steps of every method with every backbone, pairs and simulator. What is done is kept: a second call goes on.
 combinations: $(VENV)/installed-dev

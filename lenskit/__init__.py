@@ -1,7 +1,7 @@
 """Self-supervised learning on images of strong gravitational lenses.
 
-`lenskit.train`, `lenskit.resume` and `lenskit.load` do the same as the command line; see docs/api.md. Each name is
-imported at its first use, because the import of torch is slow.
+`lenskit.train`, `lenskit.resume` and `lenskit.load` do the same as the command line; see docs/how-to/python.md. Each
+name is imported at its first use, because the import of torch is slow.
 """
 
 from typing import TYPE_CHECKING, Any

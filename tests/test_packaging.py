@@ -174,8 +174,8 @@ def needed(*folders: str) -> set[str]:
 THROUGH_OTHERS = {"tensorboard", "wandb", "mlflow", "onnx", "onnxscript", "faiss-cpu"}
 """Optional packages that another package imports (loggers, ONNX), or that are imported by name."""
 
-WITHOUT_IMPORT = {"dev", "notebook"}
-"""Extras that no module of lenskit imports: the packages of the tests, and the programs that run notebooks."""
+WITHOUT_IMPORT = {"dev", "docs", "notebook"}
+"""Extras that no module of lenskit imports: packages of the tests, and programs that run notebooks or build the site."""
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round()
 def test_so_is_every_dependency_of_the_tests() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     (own,) = (name for name in extras["dev"] if name.startswith("lenskit-ssl["))
-    # The tests use neither the loggers of mlflow and wandb nor Jupyter.
+    # The tests use neither the loggers of mlflow and wandb, nor Jupyter, nor MkDocs.
     unused = WITHOUT_IMPORT | {"mlflow", "wandb"}
     assert set(own.removeprefix("lenskit-ssl[").removesuffix("]").split(",")) == extras.keys() - unused
     dependencies = PROJECT["project"]["dependencies"] + [name for extra in extras.values() for name in extra]

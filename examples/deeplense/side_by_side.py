@@ -8,8 +8,8 @@ The detectors of DeepLense come from the authors' package. Both sides use the sa
 
 `--no-deps` is necessary because the package pins torch 1.6 and numpy 1.18, which do not exist for current versions of
 Python. The package imports `googledrivedownloader`, and version 0.4.0 of `googledrivedownloader` imports `requests`.
-The package is not changed: `original.py` calls public functions of the package in a separate process. docs/deeplense.md
-lists the parts of the package that do not run, with the reasons.
+The package is not changed: `original.py` calls public functions of the package in a separate process.
+docs/guides/deeplense.md lists the parts of the package that do not run, with the reasons.
 
 Images are simulated once and stored as numpy arrays, which the package and lenskit (`deeplense-npy`) read. Both sides
 are trained from scratch on the same images, with the same numbers of epochs and of threads, in batches of 100. The

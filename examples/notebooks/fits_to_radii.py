@@ -114,7 +114,7 @@ plt.show()
 # ## Features
 #
 # The encoder is a torch module from raw images to features. Use the features for your own regression, or to
-# [find similar lenses](../../docs/evaluations.md#neighbours-similar-lenses).
+# [find similar lenses](../../docs/how-to/neighbours.md).
 
 # %%
 middle = images[:, :, 10:-10, 10:-10]
@@ -137,4 +137,4 @@ print(features.shape)
 # - **Rings.** `rings.png` shows the first images with rings at the predicted radii. Look at it before you use the
 #   radii.
 #
-# More: [your own images](../../docs/data.md), [real lenses](../../docs/real-lenses.md).
+# More: [your own images](../../docs/data/own-images.md), [real lenses](../../docs/guides/real-lenses.md).

@@ -48,7 +48,7 @@ class Simulator(ABC):
 
     natural_correlations: Mapping[str, str] = MappingProxyType({})
     """Headline parameters that correlate with light that is not the source's, as they also do in nature, and the
-    reason for each. See the shortcut control in docs/simulators.md."""
+    reason for each. See the shortcut control in docs/guides/simulators.md."""
 
     shortcut_remedies: Mapping[str, str] = MappingProxyType({})
     """Remedy for each headline parameter that correlates with such light, unlike in nature."""

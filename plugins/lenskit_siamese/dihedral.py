@@ -18,8 +18,8 @@ class Dihedral(Transform):
     """Rotate each view by 0, 90, 180 or 270 degrees and mirror it at random.
 
     All orientations are equally probable. No pixel is interpolated. The recorded parameters are transformed with the
-    image: centres and positions as vectors; ellipticities, shears and position angles by twice the angle (docs/pairs.md
-    has the formulae).
+    image: centres and positions as vectors; ellipticities, shears and position angles by twice the angle
+    (docs/guides/pairs.md has the formulae).
 
     With `independently`, the views of a lens have different orientations. A network then does not learn the
     orientation of a lens, but still learns theta_E, gamma and |e|. With `alike`, the views share one orientation. This

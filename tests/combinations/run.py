@@ -4,7 +4,7 @@ Usage: `python tests/combinations/run.py --help`; `make combinations` runs it. A
 have their defaults. The encoder of each run is opened and embeds images. Results are appended to a file, one line for
 each combination. A second call skips combinations that are done, and repeats failed ones.
 
-Components that do not fit together are in `SENSELESS`; docs/methods.md has them as a table.
+Components that do not fit together are in `SENSELESS`; docs/guides/methods.md has them as a table.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ SENSELESS = (
 
 
 def senseless_table() -> str:
-    """Return the table for docs/methods.md."""
+    """Return the table for docs/guides/methods.md."""
     rows = [f"| {part.method} | {part.other} | {part.says} |" for part in SENSELESS]
     return "\n".join(["| method | does not work with | error message |", "|---|---|---|", *rows])
 

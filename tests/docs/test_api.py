@@ -1,4 +1,4 @@
-"""Code blocks of docs/api.md run one after the other."""
+"""Code blocks of docs/how-to/python.md run one after the other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 torch.set_num_threads(1)
 
-PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "python.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 

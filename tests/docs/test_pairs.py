@@ -1,4 +1,4 @@
-"""Code blocks of docs/pairs.md run, and its tables name all pairs."""
+"""Code blocks of docs/guides/pairs.md run, and its tables name all pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from lenskit.generator import KeyedGenerator
 from lenskit.kinds.pairs import Composition
 from lenskit.registry import registry
 
-TEXT = (Path(__file__).parents[2] / "docs" / "pairs.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "guides" / "pairs.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_name_every_pair_that_lenskit_brings() -> None:
@@ -25,8 +26,9 @@ def test_the_tables_name_every_pair_that_lenskit_brings() -> None:
 
 def test_python_blocks_do_what_they_say() -> None:
     names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-        exec(compile(block, "docs/pairs.md", "exec"), names)
+    text = TEXT + (DOCS / "plugins" / "pairs.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "docs/guides/pairs.md", "exec"), names)
     assert {key: value.item() for key, value in names["mirrored"].items()} == pytest.approx(
         {"theta_E": 1.2, "e1": 0.3, "e2": -0.1}
     )
@@ -46,10 +48,10 @@ def test_what_is_put_together_resolves() -> None:
 
 
 def test_the_first_plugin_of_the_docs_is_a_pair_like_any_other() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    text = (DOCS / "plugins" / "index.md").read_text(encoding="utf-8")
     (block,) = [b for b in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "class Speckle" in b]
     names: dict[str, Any] = {}
-    exec(compile(block, "docs/plugins.md", "exec"), names)
+    exec(compile(block, "docs/plugins/index.md", "exec"), names)
     index = torch.arange(3)
     rng = KeyedGenerator(0, "train", "views", index, torch.zeros_like(index))
     one, other = names["Speckle"](sigma=0.1)(torch.ones(3, 1, 1, 64, 64), {}, rng).views

@@ -1,4 +1,4 @@
-"""Code blocks of docs/physics.md run independently, with the results of the page."""
+"""Code blocks of docs/guides/physics.md run, with the results of the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 torch.set_num_threads(1)
 
-DOCS = Path(__file__).parents[2] / "docs" / "physics.md"
+DOCS = Path(__file__).parents[2] / "docs" / "guides" / "physics.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""The examples in docs/plugins.md run."""
+"""The examples in docs/plugins/index.md run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
 from lenskit.run import Run
 
-TEXT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "plugins").glob("*.md"))
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def names_in(example: str) -> dict[str, Any]:
     """Run the code block that contains a text, and return the names that it defines."""
     (block,) = (block for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if example in block)
     names: dict[str, Any] = {}
-    exec(compile(block, "docs/plugins.md", "exec"), names)
+    exec(compile(block, "docs/plugins/index.md", "exec"), names)
     return names
 
 

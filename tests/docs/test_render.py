@@ -1,4 +1,4 @@
-"""The table of docs/render.md is rendered, and its options exist."""
+"""The table of docs/how-to/render.md is rendered, and its options exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import lenskit
 from lenskit.options import options_of
 from lenskit_deeplense.simulators.substructure import Substructure
 
-PAGE = (Path(__file__).parents[2] / "docs" / "render.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "render.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

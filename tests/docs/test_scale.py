@@ -1,4 +1,4 @@
-"""The batch script of docs/scale.md starts, requeues and resumes a run."""
+"""The batch script of docs/how-to/scale.md starts, requeues and resumes a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "scale.md").read_text()
 
 SRUN = """#!/bin/bash
 echo "$@" >> calls

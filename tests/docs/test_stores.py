@@ -1,4 +1,4 @@
-"""Code blocks of docs/stores.md run without changes."""
+"""Code blocks of docs/how-to/simulate.md run without changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lenskit.config import Config
 from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "stores.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "simulate.md"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Interface policy (docs/plugin-interface.md): old plugins keep working."""
+"""Interface policy (docs/plugins/interface.md): old plugins keep working."""
 
 from __future__ import annotations
 

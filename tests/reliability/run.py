@@ -1,7 +1,7 @@
 """Reliability tests with random input.
 
 Usage: `python tests/reliability/run.py --help`. `make reliability` runs 10,000 command lines and 50 kills, and writes
-docs/reliability.md.
+docs/results/reliability.md.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def try_all(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def page(found: dict[str, Any], seed: int, minutes: float) -> str:
-    """Return docs/reliability.md."""
+    """Return docs/results/reliability.md."""
     import torch
     from command_lines import LONGEST
 

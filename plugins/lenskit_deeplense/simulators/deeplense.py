@@ -1,7 +1,7 @@
 """Models A and B of DeepLense's comparison of unsupervised detectors.
 
-Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). Their images are not public. docs/substructure.md gives the
-source of each number and compares the images with the published losses.
+Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). Their images are not public. docs/guides/substructure.md
+gives the source of each number and compares the images with the published losses.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ method 5, https://doi.org/10.1002/sim.2324). The variance has a formula for expo
 McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747). Here the formula is multiplied by (sample variance /
 formula) ^ (e / (e + 2)), where e is the effective number of erring images. The sample variance thus dominates if there
 are many erring images, and the formula if there are few. The exponent was chosen by simulation for this project;
-`docs/evaluations.md` lists the coverage.
+`docs/how-to/anomaly.md` lists the coverage.
 
 The interval of a difference follows from the intervals of both areas and the correlation of the areas by MOVER (Zou &
 Donner 2008, https://doi.org/10.1002/sim.3095). It inherits the coverage and the asymmetry of both intervals.

@@ -1,7 +1,7 @@
 """Instruments as data: the properties of a camera, read from a TOML file.
 
 The bundled files are in `instruments/`. Plugins provide instruments through the hook `lenskit_instruments`. A path that
-ends in `.toml` is accepted in place of a name. docs/simulators.md explains the format.
+ends in `.toml` is accepted in place of a name. docs/guides/simulators.md explains the format.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html; first round: Metcalf et al. 2019,
 https://arxiv.org/abs/1802.03609) took its galaxies and haloes from cosmological simulations, which cannot be run
-during training. Here scenes are sampled from priors. docs/euclid.md lists the assumptions and the origin of the priors.
+during training. Here scenes are sampled from priors. docs/guides/euclid.md lists the assumptions and
+the origin of the priors.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class HST(Simulator):
             maximum, 2 x 2 rays 0.5 % (5 %), and 4 x 4 rays 0.1 % (0.5 %). `adaptive` uses 8 x 8 rays where they matter:
             its error is 0.04 % (0.2 %), and it costs about three rays a pixel. The PSF already includes a
             pixel average, so it is applied twice, which adds a few percent to each of these errors
-            (docs/simulators.md, Accuracy).
+            (docs/guides/simulators.md, Accuracy).
         psf: FITS or numpy file of PSFs, or a folder of such files; by default the PSFs of the instrument.
         cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
             profiles.
@@ -263,7 +263,7 @@ class HST(Simulator):
         self.lens_light = LensLight(self.priors, scatter, own, in_arcsec=light_radius_unit == "arcsec")
         if not self.lens_light.in_arcsec:
             remedy = "light_radius_unit=arcsec, with a light_radius in arcsec, makes the light independent"
-            self.shortcut_remedies = {"theta_E": f"{remedy} (docs/simulators.md)"}
+            self.shortcut_remedies = {"theta_E": f"{remedy} (docs/guides/simulators.md)"}
         self.structure = LightStructure(self.priors, disc_fraction)
         if self.structure.isophotes and renderer == "lenstronomy":
             raise UsageError(

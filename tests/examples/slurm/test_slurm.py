@@ -79,6 +79,6 @@ def test_a_training_that_gets_the_signal_is_requeued_and_goes_on(job: Job) -> No
 
 
 def test_the_page_has_the_same_script() -> None:
-    """docs/scale.md shows `train.sbatch`."""
-    (shown,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)
+    """docs/how-to/scale.md shows `train.sbatch`."""
+    (shown,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "how-to" / "scale.md").read_text(), re.DOTALL)
     assert shown == (SCRIPTS / "train.sbatch").read_text()

@@ -1,7 +1,7 @@
 """Broken components, and the error line for each of them.
 
-`docs/plugin-faults.md` is generated from this table:
-`python tests/lenskit/contracts/test_broken.py > docs/plugin-faults.md`.
+`docs/plugins/faults.md` is generated from this table:
+`python tests/lenskit/contracts/test_broken.py > docs/plugins/faults.md`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from lenskit.plugin import (
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.settings import InputSettings
 
-PAGE = Path(__file__).parents[3] / "docs" / "plugin-faults.md"
+PAGE = Path(__file__).parents[3] / "docs" / "plugins" / "faults.md"
 
 HEAD = """# Faults of plugins, and their error messages
 
@@ -49,7 +49,7 @@ lenskit checks a component when it is first used, at the point where its output 
 checks run once for each object, and take .3 s of one core for the default simulator with its pairs. The error is one
 line with the component, its distribution and the remedy. An exception in the code of a plugin is reported in one line
 with module and line number; `LENSKIT_STRICT=1` shows the traceback. Faults that are found earlier, when plugins are
-discovered, are listed in [Ship a plugin](plugins.md#faults).
+discovered, are listed in [Ship a plugin](index.md#faults).
 """
 
 SHAPE = (1, 8, 8)
@@ -738,7 +738,7 @@ def test_lenses_of_constant_priors_may_be_the_same() -> None:
 
 
 def page() -> str:
-    """Return the page `docs/plugin-faults.md`."""
+    """Return the page `docs/plugins/faults.md`."""
     parts = [HEAD]
     for kind in USES:
         rows = [f"| {case.does} | {line_of(case).replace('|', chr(92) + '|')} |" for case in CASES if case.kind == kind]

@@ -1,7 +1,7 @@
-"""Components with planted faults, and the page `docs/plugin-contracts.md`.
+"""Components with planted faults, and the page `docs/plugins/contracts.md`.
 
 Each `test_KIND.py` of this folder adds components of its kind. The page is generated:
-`python -m tests.lenskit.testing.planted > docs/plugin-contracts.md`.
+`python -m tests.lenskit.testing.planted > docs/plugins/contracts.md`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from lenskit.words import shortened
 
 ROOT = Path(__file__).parents[3]
 
-PAGE = ROOT / "docs" / "plugin-contracts.md"
+PAGE = ROOT / "docs" / "plugins" / "contracts.md"
 
 HEAD = """# Contracts of components, each with a planted fault
 
-`lenskit.testing` has a class of tests for each kind of component, see [Writing a plugin](plugins.md). Each row has a
+`lenskit.testing` has a class of tests for each kind of component, see [Writing a plugin](index.md). Each row has a
 test, a component that breaks it, and the message of the test. A message starts with the component, such as
 `simulator 'rings' of lenskit-ssl-rings 1.0`. It ends with the file and line to change, if the test can know them. Both
 are omitted here. The last column is the number of tests of the class that the component fails.

@@ -41,7 +41,7 @@ THEIR_NAMES = {
     "exposures": "num_exposures",
 }
 
-DOCS = (Path(__file__).parents[3] / "docs" / "simulators.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[3] / "docs" / "guides" / "simulators.md").read_text(encoding="utf-8")
 
 VALID = """
 [bands.A]

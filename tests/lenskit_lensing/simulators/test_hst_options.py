@@ -18,7 +18,7 @@ from lenskit_lensing.simulators.hst import HST, normalised
 
 torch.set_num_threads(1)
 
-DOCS = (Path(__file__).parents[3] / "docs" / "simulators.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[3] / "docs" / "guides" / "simulators.md").read_text(encoding="utf-8")
 
 COMMAND = shlex.split(DOCS.partition("**SLACS-like lenses**")[2].split("```")[1])
 SLACS = dict(word.removeprefix("simulator.").split("=", 1) for word in COMMAND if word.startswith("simulator."))
