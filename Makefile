@@ -8,7 +8,7 @@ PYTHON ?= python3
 PYTHON_LOWEST ?= python3.11
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-fast test-lowest coverage notebook docs lint reliability combinations bench clean
+.PHONY: install demo test test-fast test-lowest coverage notebook docs test-docs lint reliability combinations bench clean
 
 install: $(VENV)/installed
 
@@ -54,6 +54,10 @@ coverage: $(VENV)/installed-dev
 docs: $(VENV)/installed-dev
 	$(BIN)/pip install -q -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+
+# The code blocks of README.md and docs/, at small sizes.
+test-docs: $(VENV)/installed-dev
+	$(BIN)/python -m tests.docs.run_blocks
 
 test-lowest: $(LOWEST)/installed
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/$(PYTEST)
