@@ -175,7 +175,7 @@ THROUGH_OTHERS = {"tensorboard", "wandb", "mlflow", "onnx", "onnxscript", "faiss
 """Optional packages that another package imports (loggers, ONNX), or that are imported by name."""
 
 WITHOUT_IMPORT = {"dev", "docs", "notebook"}
-"""Extras that no module of lenskit imports: packages of the tests, and programs that run notebooks or build the site."""
+"""Extras that no module imports: packages of the tests, and programs that run notebooks or build the site."""
 
 
 @pytest.mark.slow

@@ -16,7 +16,8 @@ SHOWN = ("", "text", "toml", "bash", "csv", "json", "bibtex", "xml", "yaml", "ht
 """Languages of blocks that only show something; `bash` is for scripts, `sh` for commands to type."""
 
 FENCE = re.compile(
-    r"(?:^[ ]*<!-- not run: (?P<reason>.+?) -->\n)?^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$",
+    r"(?:^[ ]*<!-- not run: (?P<reason>.+?) -->\n)?"
+    r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
 )
 GIVEN = re.compile(r"^<!-- given: (.+?) -->$", re.DOTALL | re.MULTILINE)
@@ -40,7 +41,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """Path in the first line, such as `# snapshot.toml`, of a block that shows a file; None for another block."""
+        """Path of the file that the block shows, from its first line `# PATH`; or None."""
         named = re.match(r"# ([\w./-]+\.[a-z]+)\n", self.text)
         return named[1] if named and self.language not in RUN else None
 
@@ -60,7 +61,7 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def given_to(page: str) -> dict[str, str]:
-    """Return the files that the blocks of a page find, by path, each with the name of its content in `given.py`."""
+    """Return the content, a name in `given.py`, of each file that a page is given."""
     return {
         path.strip(): content.strip()
         for comment in GIVEN.findall(page)

@@ -23,7 +23,10 @@ def lenskit(folder: Path, *arguments: str) -> None:
 
 
 def cutouts(folder: Path, lenses: int) -> dict[str, float]:
-    """Write simulated HST cutouts of 101 x 101 pixels as FITS files; return theta_E in arcsec by name."""
+    """Write simulated HST cutouts as FITS files, and return theta_E in arcsec by name.
+
+    The images have 101 x 101 pixels of 0.05 arcsec.
+    """
     from astropy.io import fits
 
     from lenskit.config import Config
@@ -93,7 +96,7 @@ CONTENTS: dict[str, Callable[[Path], None]] = {
 
 
 class Given:
-    """Makes each content once, and copies it to the folders of pages.
+    """Contents that are made once and copied to the folders of pages.
 
     Args:
         store: Folder of the contents.

@@ -55,7 +55,7 @@ def run_page(page: Path) -> None:
 
 
 def check_page(page: Path, work: Path, given: Given) -> str | None:
-    """Run the blocks of a page in a process and a folder of its own; return its output if a block fails."""
+    """Run the blocks of a page in a process and a folder; return the output of a failure."""
     folder = work / page.relative_to(ROOT).with_suffix("")
     folder.mkdir(parents=True)
     for path, content in given_to(page.read_text(encoding="utf-8")).items():
@@ -78,7 +78,7 @@ def check_page(page: Path, work: Path, given: Given) -> str | None:
 
 
 def line_of(page: Path, blocks: list[Block], seconds: float, failed: bool) -> str:
-    """Return the line about a page: the number of blocks that ran, and each reason why one did not."""
+    """Return the number of blocks that ran, and the reasons of the others."""
     ran = sum(block.runs for block in blocks)
     reasons = [block.reason for block in blocks if block.reason]
     kept = f"; not run: {len(reasons)} ({', '.join(sorted(set(reasons)))})" if reasons else ""

@@ -1,4 +1,4 @@
-"""The program `lenskit` and its Python functions at small sizes, for the code blocks of the documentation.
+"""Small sizes for the code blocks of the documentation.
 
     python tests/docs/small.py train --recipe lensiam      # some batches of few lenses
 

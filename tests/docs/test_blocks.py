@@ -1,4 +1,4 @@
-"""Code blocks of the documentation are complete and can be run by `make test-docs`."""
+"""Code blocks of the documentation, as `make test-docs` runs them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def test_a_page_declares_its_blocks(page: Path) -> None:
 
 
 def test_blocks_have_their_text_and_reason() -> None:
-    page = "# Page\n\n<!-- given: a/b = images; c.npz = features -->\n\n<!-- not run: no GPU -->\n```sh\nlenskit train\n```\n"
+    page = "# Page\n\n<!-- given: a/b = images; c.npz = features -->\n\n"
+    page += "<!-- not run: no GPU -->\n```sh\nlenskit train\n```\n"
     page += "1. Item:\n   ```python\n   x = 1\n   ```\n\n```toml\n# a.toml\nx = 1\n```\n"
     first, second, third = blocks_of(page)
     assert (first.line, first.language, first.text, first.reason) == (7, "sh", "lenskit train\n", "no GPU")
