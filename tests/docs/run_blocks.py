@@ -55,7 +55,7 @@ def run_page(page: Path) -> None:
 
 
 def check_page(page: Path, work: Path, given: Given) -> str | None:
-    """Run the blocks of a page in a process and a folder; return the output of a failure."""
+    """Run the blocks of a page in a process, and return the output of a failure."""
     folder = work / page.relative_to(ROOT).with_suffix("")
     folder.mkdir(parents=True)
     for path, content in given_to(page.read_text(encoding="utf-8")).items():
