@@ -13,7 +13,7 @@ from lenskit.cli.evaluation import command_of
 from lenskit.cli.main import cli
 from lenskit.registry import registry
 from lenskit.verbs import VERBS
-from tests.docs.reference.markdown import DOCS, code, codes, head, linked, prose, table
+from tests.docs.reference.markdown import DOCS, code, codes, head, linked, options_table, prose, table
 
 PAGE = DOCS / "reference" / "cli.md"
 
@@ -21,7 +21,7 @@ TEXT = """Every verb of `lenskit`, with its arguments and options. `lenskit VERB
 
 An option is *repeatable* if it can be given several times. An empty default means that the option is not set: for a
 training it then comes from `--config`, from the recipe or from the [defaults](configuration.md). `-h` and `--help` work
-after every verb, and `lenskit --version` prints the version."""
+after every verb."""
 
 STATED = re.compile(r" \[default: (.*)\]$", re.DOTALL)
 """Default at the end of a help text."""
@@ -29,7 +29,7 @@ STATED = re.compile(r" \[default: (.*)\]$", re.DOTALL)
 
 def page() -> str:
     """Return the page of the command line."""
-    parts = [head("Command line", TEXT)]
+    parts = [head("Command line", TEXT), f"Options before the verb:\n\n{listed(cli)}\n"]
     for title, names in (("Verbs", [*VERBS]), ("Evaluations", evaluations())):
         rows = [[f"[`lenskit {name}`](#lenskit-{name})", summary(name)] for name in names]
         parts.append(f"{title}:\n\n{table([title.lower().removesuffix('s'), 'purpose'], rows)}\n")
@@ -62,15 +62,16 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 def section(name: str, command: click.Command) -> str:
     """Return the section of a command: usage, help, options."""
     usage = [name, *map(argument, arguments(command))]
-    if isinstance(command, click.Group):
-        usage.append("COMMAND ...")
-    elif rows := [option(each) for each in options(command)]:
-        usage.append("[OPTIONS]")
+    usage += ["[OPTIONS]"] if options(command) else []
+    usage += ["COMMAND ..."] if isinstance(command, click.Group) else []
     text = prose(inspect.cleandoc(command.help or ""), PAGE)
-    parts = [f"## lenskit {name}", f"Usage: {code('lenskit ' + ' '.join(usage))}", text]
-    if not isinstance(command, click.Group) and rows:
-        parts.append(table(["option", "value", "default", "meaning"], rows))
-    return "\n\n".join(parts) + "\n"
+    parts = [f"## lenskit {name}", f"Usage: {code('lenskit ' + ' '.join(usage))}", text, listed(command)]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def listed(command: click.Command) -> str:
+    """Return the table of the options of a command; empty if it has none."""
+    return options_table(map(option, options(command)))
 
 
 def arguments(command: click.Command) -> list[click.Argument]:

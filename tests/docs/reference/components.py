@@ -13,7 +13,7 @@ from lenskit.encoder_card import read_card
 from lenskit.found import Record
 from lenskit.options import Option, description, options_of
 from lenskit.registry import registry
-from tests.docs.reference.markdown import DOCS, block, code, head, linked, prose, table
+from tests.docs.reference.markdown import DOCS, block, code, head, linked, options_table, prose, table
 from tests.docs.reference.provides import provided
 
 FOLDER = DOCS / "reference"
@@ -124,8 +124,7 @@ def section(record: Record) -> str:
 
 def options(component: type, page: Path) -> str:
     """Return the table of the options of a component."""
-    rows = [_option(option, page) for option in options_of(component)]
-    return table(["option", "value", "default", "meaning"], rows) if rows else "It has no options."
+    return options_table(_option(option, page) for option in options_of(component)) or "It has no options."
 
 
 def _option(option: Option, page: Path) -> list[str]:

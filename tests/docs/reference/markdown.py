@@ -51,6 +51,24 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
+def options_table(rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of options: name, value, default, meaning; empty if none."""
+    lines = list(rows)
+    return stacked(table(["option", "value", "default", "meaning"], lines), "options") if lines else ""
+
+
+def stacked(text: str, name: str) -> str:
+    """Return a table with classes for the style sheet docs/stylesheets/tables.css.
+
+    On a narrow screen the last column is below the others.
+
+    Args:
+        text: The table.
+        name: Class that selects the labels of the cells.
+    """
+    return f'<div class="stacked {name}" markdown>\n\n{text}\n\n</div>'
+
+
 def code(text: object) -> str:
     """Return a text as code; an empty text stays empty."""
     return f"`{text}`" if str(text) else ""

@@ -13,7 +13,7 @@ from tests.docs.reference.markdown import DOCS, head, table
 FOLDER = DOCS / "reference"
 
 MODULES = {
-    "lenskit": ("python.md", "Python"),
+    "lenskit": ("python.md", "lenskit"),
     "lenskit.plugin": ("python-plugin.md", "lenskit.plugin"),
     "lenskit.evaluation": ("python-evaluation.md", "lenskit.evaluation"),
     "lenskit.toolbox": ("python-toolbox.md", "lenskit.toolbox"),

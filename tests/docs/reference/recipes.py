@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 import lenskit
 from lenskit.budget import LIVE_LENSES
 from tests.docs.reference.components import bundled
-from tests.docs.reference.markdown import DOCS, code, head, table
+from tests.docs.reference.markdown import DOCS, code, head, stacked, table
 
 PAGE = DOCS / "recipes.md"
 
@@ -51,10 +52,11 @@ def page() -> str:
     known = measured()
     names = [*known, *(record.name for record in bundled("recipe") if record.name not in known)]
     contents = table(
-        ["recipe", "method", "pairs", "simulator", "backbone", "size", "lenses x epochs", "batch", "precision"],
+        ["recipe", "method", "pairs", "simulator", "backbone", "size", "lenses x epochs", "batch"],
         map(_contents, names),
     )
-    cost = table(["recipe", "for", *FIELDS[1:], "source"], (_cost(name, known[name]) for name in known))
+    costs = table(["recipe", "hardware", "time", "measured", "expected"], starmap(_cost, known.items()))
+    cost = stacked(costs, "cost")
     return "\n".join([head("Recipes", TEXT), CONTENTS, f"{contents}\n", COST, f"{cost}\n"])
 
 
@@ -73,7 +75,6 @@ def _contents(name: str) -> list[str]:
         str(sections["input"].get("size", "")),
         f"{train.get('lenses', LIVE_LENSES):,} x {train['epochs']}",
         str(train["batch_size"]),
-        train["precision"],
     ]
 
 
@@ -82,6 +83,6 @@ def _component(section: str, name: str) -> str:
 
 
 def _cost(name: str, known: dict[str, str]) -> list[str]:
-    source = known.get("source", "")
-    link = f"[{source.partition('.')[0].rpartition('/')[2]}]({source})" if source else ""
-    return [f"[{code(name)}](reference/recipes.md#{name})", *(known[field] for field in FIELDS), link]
+    source = f" ([source]({known['source']}))" if "source" in known else ""
+    texts = [known[field] for field in ("hardware", "time", "measured")]
+    return [f"[{code(name)}](reference/recipes.md#{name})", *texts, known["expected"] + source]
