@@ -46,10 +46,12 @@ USE = {
 }
 """First paragraph of the page of each kind."""
 
-DISTRIBUTION = (
-    "The value *a distribution* is a number, or a text such as `uniform(0.8, 1.8)`; see [all "
-    "distributions](configuration.md#distributions)."
-)
+NOTES = {
+    "a distribution": "The value *a distribution* is a number, or a text such as `uniform(0.8, 1.8)`; see [all "
+    "distributions](configuration.md#distributions).",
+    "| nothing |": "The default *nothing* means that the option is not set.",
+}
+"""Explanations of words in the tables of options."""
 
 
 def bundled(kind: str) -> list[Record]:
@@ -92,10 +94,8 @@ def overview(kinds: list[str]) -> str:
 
 def _page(kind: str) -> Iterator[str]:
     sections = [section(record) for record in bundled(kind)]
-    text = USE[kind]
-    if any("a distribution" in each for each in sections):
-        text = f"{text}\n\n{DISTRIBUTION}"
-    yield head(KINDS[kind].capitalize(), text)
+    notes = [note for words, note in NOTES.items() if any(words in each for each in sections)]
+    yield head(KINDS[kind].capitalize(), "\n\n".join([USE[kind], " ".join(notes)]).rstrip())
     rows = [[f"[`{record.title}`](#{record.name})", record.component.summary] for record in bundled(kind)]
     yield table([kind, "summary"], rows) + "\n"
     yield from sections

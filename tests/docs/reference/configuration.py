@@ -19,7 +19,7 @@ TEXT = """The sections of a configuration, in recipes, in `--config FILE` and in
 SECTION.OPTION=VALUE` sets one option. `lenskit train --print-config` prints the resolved configuration.
 
 A higher layer overrides a lower one. From the lowest: defaults of the method, the recipe `default`, the recipe of
-`--recipe`, the file of `--config`, the flags."""
+`--recipe`, the file of `--config`, the flags. The default *nothing* means that the option is not set."""
 
 SECTION_CLASSES = {**SETTINGS, "optimizer": OptimizerSettings}
 """Class of each section that is not a component."""
