@@ -50,10 +50,12 @@ test-fast: $(VENV)/installed-dev
 coverage: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) --cov --cov-report=term
 
-# The site of the documentation, in build/site. The variable silences an announcement of the theme.
-docs: $(VENV)/installed-dev
-	$(BIN)/pip install -q -e '.[docs]'
+# The site of the documentation, in build/site. It is built from the source without importing it, so only the packages of
+# the extra `docs` are needed. The variable silences an announcement of the theme.
+docs: $(BIN)/pip
+	$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*extras["docs"], sep="\n")' | $(BIN)/pip install -q -r /dev/stdin
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+	@echo "To read it: $(PYTHON) -m http.server --directory build/site"
 
 # The code blocks of README.md and docs/, at small sizes.
 test-docs: $(VENV)/installed-dev

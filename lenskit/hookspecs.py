@@ -16,6 +16,7 @@ PROJECT = "lenskit"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Decorator of the hooks of a plugin, such as `lenskit_methods`."""
 
 
 @hookspec

@@ -231,6 +231,8 @@ def _describe(annotation: Any) -> str:
         return " or ".join("nothing" if a is type(None) else _describe(a) for a in arguments)
     if isinstance(annotation, type) and issubclass(annotation, Distribution):
         return "a distribution"
+    if origin in (list, tuple, dict):
+        return f"{origin.__name__}[{', '.join('...' if a is ... else _describe(a) for a in arguments)}]"
     if origin is not None:
         return str(annotation).replace("typing.", "")
     return getattr(annotation, "__name__", str(annotation))

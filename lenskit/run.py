@@ -119,6 +119,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """Name in tables: that of the folder, with a suffix for the best encoder."""
         name = self.path.name or str(self.path)
         return f"{name}-{BEST}" if self.best else name
 

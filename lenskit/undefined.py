@@ -80,7 +80,8 @@ def plane_of(plane: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
     Args:
         plane: Indices of the view and the channel, or of the channel only.
-        shape: Shape of the image, ([views,] [channels,] height, width). An axis of length one is not named.
+        shape: Shape of the image: height and width, after the channels or after views and channels. An axis of length
+            one is not named.
     """
     names = ("view", "channel")[-len(plane) :] if plane else ()
     told = [f"{name} {number}" for name, number, length in zip(names, plane, shape, strict=False) if length > 1]

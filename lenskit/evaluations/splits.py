@@ -18,6 +18,7 @@ from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter
 
 Array = NDArray[np.float64]
+"""Array of float64, such as features (n, d) or values (n,)."""
 
 JUDGED_PART = 4
 """One in this number of objects of a collection belongs to the held-out lenses."""

@@ -20,6 +20,7 @@ from lenskit.run import Run
 log = logging.getLogger("lenskit")
 
 Subject = Run | Embeddings
+"""Object that an evaluation judges: a run, or embeddings in place of one."""
 SubjectT = TypeVar("SubjectT", bound=Subject)
 
 

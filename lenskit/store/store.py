@@ -90,6 +90,7 @@ class Store:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
+        """The recorded parameters."""
         return self.plan.parameters
 
     @property

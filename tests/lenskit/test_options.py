@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lenskit.distributions import Constant, Distribution, Uniform
 from lenskit.errors import LenskitError, UsageError
-from lenskit.options import description, options_of, validate
+from lenskit.options import at_most, description, options_of, validate
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -128,6 +128,14 @@ def test_an_interval_in_words() -> None:
             pass
 
     assert option("x", Some).takes == "float > 0 and <= 2 or nothing"
+
+
+def test_a_limit_within_a_list_in_words() -> None:
+    class Some:
+        def __init__(self, *, x: tuple[Annotated[float, Interval(gt=0), at_most(9)], ...] = ()) -> None:
+            pass
+
+    assert option("x", Some).takes == "tuple[float > 0, ...]"
 
 
 def test_defaults_are_filled_in_and_text_becomes_what_it_stands_for() -> None:
