@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lenskit.chosen import build
 from lenskit.config import Config, read_layers
+from lenskit.data.readers import text_of
 from lenskit.embeddings import Embeddings, is_embeddings, may_be_embeddings
 from lenskit.encoder import Encoder
 from lenskit.encoders.encoder_run import open_run
@@ -24,6 +25,7 @@ from lenskit.errors import LenskitError, UsageError, meant
 from lenskit.exporting.export import export as export_encoder
 from lenskit.exporting.timm_folder import is_export, load_export
 from lenskit.flags import CHOICES
+from lenskit.kinds.evaluation import Evaluation
 from lenskit.layers import Layer
 from lenskit.naming import parse
 from lenskit.options import options_of
@@ -166,9 +168,27 @@ def evaluate(
     if judge.tolerant:
         subjects, judge.left_out = _sound(subjects)
     opened = [_open(subject) if isinstance(subject, str | PathLike) else subject for subject in subjects]
+    if images := _own_images(judge, opened, options):
+        options |= images
+        judge = build("evaluation", evaluation, options)
     paths = [fspath(path) for path in inputs]
     with going_to(evaluation, judge, opened, options, paths, **added):
         return judge(opened, paths)
+
+
+def _own_images(judge: Evaluation, subjects: Sequence[Run | Embeddings], options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the option that selects the images on which the first run was trained.
+
+    It is empty if another option selects lenses, or if the run has no stored images.
+    """
+    name, runs = judge.data_option, [subject for subject in subjects if isinstance(subject, Run)]
+    if name is None or not runs or any(options.get(option) for option in (name, "data", "simulator", "set")):
+        return {}
+    section = runs[0].config.sections.get("data")
+    if section is None:
+        return {}
+    log.info("evaluating on the images of the training: --%s %s", name, text := text_of(section))
+    return {name: text}
 
 
 def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embeddings | Text], dict[str, str]]:

@@ -313,11 +313,15 @@ class Run:
         Raises:
             UsageError: The run was trained on stored images, and no simulator is named.
         """
-        if name is None and "simulator" not in self.config.sections:
-            raise UsageError(f"{self.path} was trained on stored images: pass --data PATH or --simulator NAME")
         return self.simulator_config(name, **options).build("simulator")
 
     def simulator_config(self, name: str | None = None, **options: Any) -> Config:
-        """Return the configuration of the simulator that `simulator` returns."""
+        """Return the configuration of the simulator that `simulator` returns.
+
+        Raises:
+            UsageError: See `simulator`.
+        """
+        if name is None and "simulator" not in self.config.sections:
+            raise UsageError(f"{self.path} was trained on stored images: pass --data PATH or --simulator NAME")
         own = self.config.sections["simulator"] if name is None else {"name": name}
         return Config.resolve({"simulator": own | options}, only=("simulator",))

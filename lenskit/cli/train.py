@@ -103,12 +103,15 @@ def _report(run: Run) -> int:
 
 
 def _next_command(run: Run) -> list[str]:
-    """Return the command of the evaluation that the method suggests, if any."""
-    from lenskit.data.readers import text_of
+    """Return the command of the evaluation that the method suggests, if any.
+
+    Images without labels have none.
+    """
+    from lenskit.data.readers import open_dataset, text_of
     from lenskit.registry import registry
 
     evaluation = registry().find("method", run.config.name("method")).load().judged_by
     data = run.config.sections.get("data")
-    if not evaluation:
+    if not evaluation or (data and not open_dataset(text_of(data)).parameters):
         return []
     return [shlex.join(["lenskit", evaluation, str(run.path), *(["--data", text_of(data)] if data else [])])]

@@ -25,7 +25,8 @@ class OnLenses(Evaluation):
     """Evaluation that fits a model and evaluates it on held-out lenses.
 
     Args:
-        data: Stored images to evaluate on, `[READER:]PATH`. By default the lenses of the first run's simulator.
+        data: Stored images to evaluate on, `[READER:]PATH`. By default the lenses of the first run: of its
+            simulator, or the stored images on which it was trained.
         lenses: Maximum number of training lenses. Stored images may have fewer.
         test_lenses: Maximum number of held-out lenses; at most a quarter of stored images.
         seed: Random seed of simulated lenses, of splits, and of all other random choices.
@@ -34,6 +35,7 @@ class OnLenses(Evaluation):
     """
 
     embeddings: ClassVar[bool] = True
+    data_option: ClassVar[str | None] = "data"
 
     def __init__(
         self,

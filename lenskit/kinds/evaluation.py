@@ -40,6 +40,10 @@ class Evaluation(ABC):
     left_out: Mapping[str, str] = {}
     """For a tolerant evaluation, the reason why a run cannot be opened, by the path of the run."""
 
+    data_option: ClassVar[str | None] = None
+    """Name of the option for stored images. If the first run was trained on stored images, and neither this option nor
+    `simulator` nor `set` is given, the option is set to these images."""
+
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""
 

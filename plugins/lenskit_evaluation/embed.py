@@ -53,7 +53,7 @@ class Embed(Evaluation):
     of images.
 
     Args:
-        data: Images to embed, `[READER:]PATH`; by default lenses of the run's simulator.
+        data: Images to embed, `[READER:]PATH`; by default those of the run's training, stored or simulated.
         views: Images of each stored lens to embed: the `first`, or `all`.
         projection: Whether to also write the projections, which the training loss acts on; by default, if the run has
             projections.
@@ -70,6 +70,7 @@ class Embed(Evaluation):
 
     files: ClassVar[tuple[str, ...]] = ()
     short: ClassVar[dict[str, str]] = {"output": "-o"}
+    data_option: ClassVar[str | None] = "data"
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ FACADES = ("lenskit.plugin", "lenskit.evaluation", "lenskit.testing")
 PROCESSES = ("gather", "places")
 """Frozen names in `lenskit.toolbox`: methods need them on several processes."""
 
-ADDED: frozenset[str] = frozenset()
+ADDED = frozenset({"lenskit.plugin.Evaluation.data_option", "lenskit.evaluation.OnLenses.data_option"})
 """Names and arguments that were added since, such as `lenskit.plugin.Simulator.new_hook(argument)`."""
 
 FOREIGN = ("torch", "pytorch_lightning", "lightning", "pydantic", "builtins", "abc", "enum", "typing")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 import lenskit
 from lenskit.cli.train import command
@@ -255,3 +256,36 @@ def test_metrics_are_columns(run: Run) -> None:
     assert run.metrics["loss"][-1] is None
     (run.path / "metrics.jsonl").unlink()
     assert run.metrics == {}
+
+
+@pytest.mark.slow
+def test_a_run_on_stored_images_is_evaluated_on_them(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    verb: Verb = request.getfixturevalue("lenskit")
+    small = ("--backbone", "tiny", "--epochs", 1, "--batch-size", 16, "--out", "a")
+    assert verb("simulate", "--simulator", "blobs", "--lenses", 64, "--out", "lenses.zarr").status == 0
+    assert verb("train", "--data", "lenses.zarr", *small).status == 0
+    assert "next: lenskit probe a --data" in caplog.text
+    for words in (("probe", "a"), ("embed", "a", "-o", "a.npz"), ("neighbours", "a", "lenses.zarr", "-k", 1)):
+        caplog.clear()
+        done = verb(*words)
+        assert done.status == 0, done.err
+        assert "evaluating on the images of the training: --" in caplog.text
+    told = verb("probe", "a", "--set", "width=2", "--overwrite")
+    assert (told.status, "pass --data PATH or --simulator NAME" in told.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_images_without_labels_get_no_hint(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> None:
+    verb: Verb = request.getfixturevalue("lenskit")
+    Path("images").mkdir()
+    for number in range(20):
+        pixels = np.random.default_rng(number).integers(0, 255, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(f"images/{number}.png")
+    small = ("--backbone", "tiny", "--epochs", 1, "--batch-size", 8, "--out", "a")
+    trained = verb("train", "--data", "image-folder:images", "--pairs", "default", *small)
+    assert trained.status == 0, trained.err
+    assert "the encoder is in a" in caplog.text
+    assert "next:" not in caplog.text
+    assert "has no labels: there is nothing to probe" in verb("probe", "a").err

@@ -103,7 +103,8 @@ class Explore(Evaluation):
     images: pass --data to show images; it must have an image for each name in the file.
 
     Args:
-        data: Stored images to show, `[READER:]PATH`; by default lenses of the run's simulator.
+        data: Stored images to show, `[READER:]PATH`; by default those of the run's training, stored or
+            simulated.
         lenses: Number of simulated lenses, or maximum number of stored lenses or embeddings, chosen at random.
         seed: Random seed of the simulated lenses, of the random choice and of the map.
         simulator: Simulator to use instead of the run's.
@@ -119,6 +120,7 @@ class Explore(Evaluation):
     embeddings: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = RESULT_FILES
     short: ClassVar[dict[str, str]] = {"output": "-o"}
+    data_option: ClassVar[str | None] = "data"
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class Finetune(OnLenses):
 
     Args:
         data: Stored images with labels, `[READER:]PATH`, cropped to the size that the encoder takes; by default,
-            lenses of the first run's simulator.
+            the lenses of the first run's training, stored or simulated.
         target: Name of the parameter or class label to predict; may be repeated. By default theta_E, or else the
             headline parameters.
         labels: Number of labelled lenses for training and validation together.

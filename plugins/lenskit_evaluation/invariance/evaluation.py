@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lenskit.evaluation import (
     RESULT_FILES,
@@ -87,6 +87,8 @@ class Invariance(OnLenses):
     """
 
     files = (*RESULT_FILES, "invariance.png")
+
+    data_option: ClassVar[str | None] = None
 
     def __init__(self, *, shared: list[str] | None = None, baselines: bool = True, **options: Any) -> None:
         super().__init__(**options)

@@ -72,8 +72,8 @@ class Neighbours(Evaluation):
     simulator.
 
     Args:
-        archive: File of embeddings, or stored images, `[READER:]PATH`, to search for neighbours; by default lenses of
-            the run's simulator.
+        archive: File of embeddings, or stored images, `[READER:]PATH`, to search for neighbours; by default the
+            lenses of the run's training, stored or simulated.
         k: Number of neighbours of each query image.
         metric: Distance between features: `cosine` distance, or `euclidean` distance of features standardised on the
             archive.
@@ -89,6 +89,7 @@ class Neighbours(Evaluation):
 
     inputs: ClassVar[str | None] = "IMAGES"
     short: ClassVar[dict[str, str]] = {"k": "-k"}
+    data_option: ClassVar[str | None] = "archive"
     files: ClassVar[tuple[str, ...]] = (*RESULT_FILES, "neighbours.png")
 
     def __init__(
