@@ -89,8 +89,13 @@ def scores(path: Path) -> None:
     path.write_text("\n".join(["score,class", *rows]) + "\n")
 
 
+def table(path: Path) -> None:
+    """Write a table of lenses for `lenskit render`."""
+    path.write_text("name,substructure,theta_E\nsmooth,none,1.2\nclumpy,spherical,1.1\ndrawn,,\n")
+
+
 CONTENTS: dict[str, Callable[[Path], None]] = {
-    maker.__name__: maker for maker in (images, labelled, image, array, run, detector, pairs, features, scores)
+    maker.__name__: maker for maker in (images, labelled, image, array, run, detector, pairs, features, scores, table)
 }
 """What makes each content, by the name that a page uses."""
 
