@@ -13,6 +13,7 @@ import numpy as np
 
 SMALL = Path(__file__).with_name("small.py")
 PIXEL_SCALE = 0.05
+PIXELS = 121
 
 
 def lenskit(folder: Path, *arguments: str) -> None:
@@ -25,7 +26,7 @@ def lenskit(folder: Path, *arguments: str) -> None:
 def cutouts(folder: Path, lenses: int) -> dict[str, float]:
     """Write simulated HST cutouts as FITS files, and return theta_E in arcsec by name.
 
-    The images have 101 x 101 pixels of 0.05 arcsec.
+    The images have `PIXELS` x `PIXELS` pixels of `PIXEL_SCALE` arcsec.
     """
     from astropy.io import fits
 
@@ -34,7 +35,8 @@ def cutouts(folder: Path, lenses: int) -> dict[str, float]:
     from lenskit.layers import read_recipe
 
     folder.mkdir()
-    simulator = Config.resolve(read_recipe("hst-lens"), only=("simulator",)).build("simulator")
+    wide = {"simulator": {"pixels": PIXELS}}
+    simulator = Config.resolve(read_recipe("hst-lens"), wide, only=("simulator",)).build("simulator")
     drawn = SimulatedLenses(simulator, seed=0, split="test", index=lenses).read(range(lenses))
     names = [f"lens{number:02d}" for number in range(lenses)]
     degrees = PIXEL_SCALE / 3600

@@ -18,7 +18,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "anomaly": {"lenses": 64, "train-lenses": 64, "resamples": 100},
     "embed": {"lenses": 64},
     "explore": {"lenses": 64},
-    "finetune": {"labels": 12, "test-lenses": 8, "seeds": 1, "epochs": 2},
+    "finetune": {"labels": 12, "test-lenses": 10, "seeds": 1, "epochs": 2},
     "invariance": {"lenses": 100, "test-lenses": 50},
     "neighbours": {"lenses": 64},
     "package": {"lenses": 100, "test-lenses": 100},
