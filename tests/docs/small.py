@@ -13,7 +13,7 @@ from typing import Any
 
 SIZES: dict[str, dict[str, Any]] = {
     "train": {"lenses": 16, "epochs": 1, "batch-size": 8},
-    "simulate": {"lenses": 16, "chunk": 8},
+    "simulate": {"lenses": 64, "chunk": 16},
     "benchmark": {"batches": 2, "batch-size": 8},
     "anomaly": {"lenses": 64, "train-lenses": 64, "resamples": 100},
     "embed": {"lenses": 64},
